@@ -163,36 +163,34 @@ def test_normalisation_layers_can_be_synchronised():
 
 
 def sequences(n=6, dtype=torch.float64):
+    """Five sequences of queries and keys of two numbers and values of three, side by side."""
     torch.manual_seed(0)
-    return [torch.randn(5, n, d, dtype=dtype, requires_grad=True) for d in (2, 2, 3)]
+    return torch.randn(5, n, 7, dtype=dtype, requires_grad=True)
 
 
-def direct(q, k, v):
+def direct(qkv):
+    q, k, v = qkv.split([2, 2, 3], dim=-1)
     return torch.softmax(q @ k.mT, dim=-1) @ v
 
 
-@pytest.mark.parametrize("scores", [1, 72, 10**6], ids=["one by one", "in pairs", "at once"])
-def test_attention_is_exact_whatever_is_held_at_a_time(monkeypatch, scores):
-    monkeypatch.setattr(attention, "_SCORES_AT_A_TIME", scores)
-    tokens = sequences()
-    got, want = attend(*tokens), direct(*tokens)
+@pytest.mark.parametrize("numbers", [1, 72, 10**6], ids=["one by one", "in pairs", "at once"])
+def test_attention_is_exact_whatever_is_held_at_a_time(monkeypatch, numbers):
+    monkeypatch.setattr(attention, "_AT_A_TIME", numbers)
+    qkv = sequences()
+    got, want = attend(qkv, 2), direct(qkv)
     torch.testing.assert_close(got, want)
     cotangent = torch.randn_like(want)
-    for a, b in zip(
-        torch.autograd.grad(got, tokens, cotangent),
-        torch.autograd.grad(want, tokens, cotangent),
-        strict=True,
-    ):
-        torch.testing.assert_close(a, b)
-    assert torch.autograd.gradcheck(attend, tokens)
+    grads = (torch.autograd.grad(y, qkv, cotangent) for y in (got, want))
+    torch.testing.assert_close(*grads)
+    assert torch.autograd.gradcheck(attend, (qkv, 2))
 
 
 def test_attention_never_saves_score_maps():
-    q, k, v = sequences(n=64, dtype=torch.float32)
+    qkv = sequences(n=64, dtype=torch.float32)
     sizes = []
     with torch.autograd.graph.saved_tensors_hooks(lambda t: sizes.append(t.numel()) or t, id):
-        attend(q, k, v)
-    assert max(sizes) < q.shape[0] * 64 * 64
+        attend(qkv, 2)
+    assert max(sizes) < qkv.shape[0] * 64 * 64
 
 
 @pytest.mark.parametrize("layout", ["fixed", "reference"])

@@ -12,49 +12,55 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vgbench.nn.channels_last import StillAndMoving, dense
+from vgbench.nn.channels_last import StillAndMoving, conv, dense
 from vgbench.nn.spectral_norm import SpectralConv
 
-# Score maps held at one time on CPU: 16 MiB of float32, about what caches and the allocator like.
-_SCORES_AT_A_TIME = 2**22
+# Numbers held at one time on CPU: 8 MiB of float32, so that they stay in the cache.
+_AT_A_TIME = 2**21
 
 
 class _ChunkedAttention(torch.autograd.Function):
     """`softmax(q k') v` that holds the score maps of a few sequences at a time.
 
-    Backward recomputes them, so memory is linear in the number of sequences. With
-    `P = softmax(q k')`: `dV = P' dO`, `dS = P * (dO V' - rowsum(dO * O))`, `dQ = dS k`,
-    `dK' = q' dS`.
+    Takes `[q k v]` side by side, as one matrix product makes them. Backward recomputes the score
+    maps, so memory is linear in the number of sequences. With `P = softmax(q k')`: `dV = P' dO`,
+    `dS = P * (dO V' - rowsum(dO * O))`, `dQ = dS k`, `dK' = q' dS`.
     """
 
     @staticmethod
-    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        out = torch.empty_like(v)
-        for part in _parts(q):
+    def forward(ctx: Any, qkv: Tensor, d: int) -> Tensor:
+        q, k, v = _split(qkv, d)
+        out = qkv.new_empty(v.shape)
+        for part in _parts(v):
             torch.bmm(_scores(q[part], k[part]), v[part], out=out[part])
-        ctx.save_for_backward(q, k, v, out)
+        ctx.save_for_backward(qkv, out)
+        ctx.d = d
         return out
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        q, k, v, out = ctx.saved_tensors
-        grad = grads[0].contiguous()
-        dq, dv = torch.empty_like(q), torch.empty_like(v)
-        # Held as its transpose: q' dS is up to 20 times faster on CPU than dS' q, as d is small.
-        dk = k.new_empty(k.shape[0], k.shape[2], k.shape[1])
-        for part in _parts(q):
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        qkv, out = ctx.saved_tensors
+        q, k, v = _split(qkv, ctx.d)
+        grad, d_qkv = grads[0].contiguous(), torch.empty_like(qkv)
+        dq, dk, dv = _split(d_qkv, ctx.d)
+        for part in _parts(v):
             scores = _scores(q[part], k[part])
-            torch.bmm(scores.mT, grad[part], out=dv[part])
+            dv[part] = torch.bmm(scores.mT, grad[part])
             ds = torch.bmm(grad[part], v[part].mT)
             ds.sub_((grad[part] * out[part]).sum(-1, keepdim=True)).mul_(scores)
-            torch.bmm(ds, k[part], out=dq[part])
-            torch.bmm(q[part].mT, ds, out=dk[part])
-        return dq, dk.mT, dv
+            dq[part] = torch.bmm(ds, k[part])
+            # q' dS is up to 20 times faster on CPU than dS' q, as d is small
+            dk[part] = torch.bmm(q[part].mT, ds).mT
+        return d_qkv, None
 
 
-def _parts(q: Tensor) -> list[slice]:
-    sequences, tokens = q.shape[:2]
-    step = max(1, _SCORES_AT_A_TIME // tokens**2)
+def _split(qkv: Tensor, d: int) -> tuple[Tensor, Tensor, Tensor]:
+    return qkv[..., :d], qkv[..., d : 2 * d], qkv[..., 2 * d :]
+
+
+def _parts(v: Tensor) -> list[slice]:
+    sequences, tokens, channels = v.shape
+    step = max(1, _AT_A_TIME // (tokens * max(tokens, channels)))
     return [slice(start, start + step) for start in range(0, sequences, step)]
 
 
@@ -63,19 +69,19 @@ def _scores(q: Tensor, k: Tensor) -> Tensor:
     return torch.softmax(scores, dim=-1, out=scores)
 
 
-def attend(
-    q: Float[Tensor, "s n d"], k: Float[Tensor, "s n d"], v: Float[Tensor, "s n c"]
-) -> Float[Tensor, "s n c"]:
+def attend(qkv: Float[Tensor, "s n dim"], d: int) -> Float[Tensor, "s n c"]:
     """Returns `softmax(q k') v` for each of `s` sequences of `n` tokens, scores not scaled.
 
     On CUDA long sequences go through the fused kernel; elsewhere a few sequences are attended at
     a time. Either way the score maps of all sequences never exist together.
+
+    Args:
+        qkv: Queries and keys of `d` numbers each and values of `c`, side by side.
+        d: Length of a query.
     """
-    if q.is_cuda and q.shape[1] > 256:
-        return F.scaled_dot_product_attention(q, k, v, scale=1.0)
-    attended: Tensor = _ChunkedAttention.apply(  # type: ignore[no-untyped-call]
-        q.contiguous(), k.contiguous(), v.contiguous()
-    )
+    if qkv.is_cuda and qkv.shape[1] > 256:
+        return F.scaled_dot_product_attention(*_split(qkv, d), scale=1.0)
+    attended: Tensor = _ChunkedAttention.apply(qkv, d)  # type: ignore[no-untyped-call]
     return attended
 
 
@@ -105,24 +111,31 @@ class SelfAttention(nn.Module):
 
     def forward(self, x: Tensor | StillAndMoving) -> Float[Tensor, "b t h w c"]:
         """Returns the attended map added to `x`, a map `[b, t, h, w, c]`."""
-        q, k, v = self.q_conv(x), self.k_conv(x), self.v_conv(x)
-        attended = self._over_time(q, k, v) if self.axis == "time" else self._over_space(q, k, v)
-        return torch.addcmul(dense(x), self.gamma, attended)
+        qkv = conv(x, *self._weight_and_bias())
+        attended = self._over_time(qkv) if self.axis == "time" else self._over_space(qkv)
+        return dense(x) + attended
 
-    def _over_time(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        b, t, h, w, c = v.shape
-        tokens = [rearrange(y, "b t h w c -> (b h w) t c") for y in (q, k, v)]
-        attended = attend(*tokens)
+    def _weight_and_bias(self) -> tuple[Tensor, Tensor]:
+        """The three convolutions as one; attention is linear in v, which takes gamma along."""
+        layers = (self.q_conv, self.k_conv, self.v_conv)
+        weights, biases = [layer.weight() for layer in layers], [layer.bias for layer in layers]
+        return (
+            torch.cat([*weights[:2], weights[2] * self.gamma]),
+            torch.cat([*biases[:2], biases[2] * self.gamma]),
+        )
+
+    def _over_time(self, qkv: Tensor) -> Tensor:
+        b, t, h, w, _ = qkv.shape
+        attended = attend(rearrange(qkv, "b t h w c -> (b h w) t c"), len(self.q_conv.bias))
         if self.layout == "reference":  # (t, c) memory read as (c, t)
-            attended = rearrange(attended.reshape(b * h * w, c, t), "n c t -> n t c")
+            attended = rearrange(attended.reshape(b * h * w, -1, t), "n c t -> n t c")
         return rearrange(attended, "(b h w) t c -> b t h w c", h=h, w=w)
 
-    def _over_space(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        b, t, h, w, c = v.shape
-        tokens = [rearrange(y, "b t h w c -> (b t) (h w) c") for y in (q, k, v)]
-        attended = attend(*tokens)
+    def _over_space(self, qkv: Tensor) -> Tensor:
+        b, t, h, w, _ = qkv.shape
+        attended = attend(rearrange(qkv, "b t h w c -> (b t) (h w) c"), len(self.q_conv.bias))
         if self.layout == "reference":  # (t, h, w, c) memory read as (h, w, c, t)
-            return rearrange(attended.reshape(b, h, w, c, t), "b h w c t -> b t h w c")
+            return rearrange(attended.reshape(b, h, w, -1, t), "b h w c t -> b t h w c")
         return rearrange(attended, "(b t) (h w) c -> b t h w c", b=b, h=h)
 
 

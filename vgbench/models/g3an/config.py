@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from vgbench.errors import UsageError
+from vgbench.sampling import Contiguous
 from vgbench.types import ModelConfig, SampleRequest, VideoSpec
 
 MODES = ("1p2d", "2p1d", "3d")
@@ -116,7 +117,7 @@ class G3ANConfig(ModelConfig):
     @property
     def clips(self) -> SampleRequest:
         """How training clips are drawn from videos."""
-        return SampleRequest(frames=self.frames, strides=self.strides)
+        return SampleRequest(Contiguous(self.frames, self.strides))
 
     def widths(self, spec: VideoSpec) -> list[int]:
         """Returns the channels of each generator block; their maps are 4, 8, 16, ... pixels wide.
