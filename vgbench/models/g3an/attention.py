@@ -4,6 +4,7 @@ Source: G3AN (CVPR 2020), section 3 (factorised spatio-temporal self-attention);
 wyhsirius/g3an-project `model/ops.py`.
 """
 
+from collections.abc import Iterator
 from typing import Any, Literal
 
 import torch
@@ -15,24 +16,25 @@ from torch import Tensor, nn
 from vgbench.nn.channels_last import StillAndMoving, conv, dense
 from vgbench.nn.spectral_norm import SpectralConv
 
-# Numbers held at one time on CPU: 8 MiB of float32, so that they stay in the cache.
-_AT_A_TIME = 2**21
+# Numbers held at one time on CPU: 4 MiB of float32, so that they stay in the cache.
+_AT_A_TIME = 2**20
 
 
 class _ChunkedAttention(torch.autograd.Function):
     """`softmax(q k') v` that holds the score maps of a few sequences at a time.
 
-    Takes `[q k v]` side by side, as one matrix product makes them. Backward recomputes the score
-    maps, so memory is linear in the number of sequences. With `P = softmax(q k')`: `dV = P' dO`,
+    Takes `[q k v]` side by side, as one matrix product makes them, in whatever order they lie in
+    memory, and leaves results in that order. Backward recomputes the score maps, so memory is
+    linear in the number of sequences. With `P = softmax(q k')`: `dV = P' dO`,
     `dS = P * (dO V' - rowsum(dO * O))`, `dQ = dS k`, `dK' = q' dS`.
     """
 
     @staticmethod
     def forward(ctx: Any, qkv: Tensor, d: int) -> Tensor:
-        q, k, v = _split(qkv, d)
-        out = qkv.new_empty(v.shape)
-        for part in _parts(v):
-            torch.bmm(_scores(q[part], k[part]), v[part], out=out[part])
+        out = torch.empty_like(qkv[..., 2 * d :])
+        for some, out_of_some in _parts(qkv, out):
+            q, k, v = _split(some, d)
+            out_of_some.copy_(torch.bmm(_scores(q, k), v))
         ctx.save_for_backward(qkv, out)
         ctx.d = d
         return out
@@ -40,17 +42,17 @@ class _ChunkedAttention(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
         qkv, out = ctx.saved_tensors
-        q, k, v = _split(qkv, ctx.d)
-        grad, d_qkv = grads[0].contiguous(), torch.empty_like(qkv)
-        dq, dk, dv = _split(d_qkv, ctx.d)
-        for part in _parts(v):
-            scores = _scores(q[part], k[part])
-            dv[part] = torch.bmm(scores.mT, grad[part])
-            ds = torch.bmm(grad[part], v[part].mT)
-            ds.sub_((grad[part] * out[part]).sum(-1, keepdim=True)).mul_(scores)
-            dq[part] = torch.bmm(ds, k[part])
+        d_qkv = torch.empty_like(qkv)
+        for some, o, do, d_some in _parts(qkv, out, grads[0], d_qkv):
+            q, k, v = _split(some, ctx.d)
+            dq, dk, dv = _split(d_some, ctx.d)
+            scores = _scores(q, k)
+            dv.copy_(torch.bmm(scores.mT, do))
+            ds = torch.bmm(do, v.mT)
+            ds.sub_((do * o).sum(-1, keepdim=True)).mul_(scores)
+            dq.copy_(torch.bmm(ds, k))
             # q' dS is up to 20 times faster on CPU than dS' q, as d is small
-            dk[part] = torch.bmm(q[part].mT, ds).mT
+            dk.copy_(torch.bmm(q.mT, ds).mT)
         return d_qkv, None
 
 
@@ -58,10 +60,13 @@ def _split(qkv: Tensor, d: int) -> tuple[Tensor, Tensor, Tensor]:
     return qkv[..., :d], qkv[..., d : 2 * d], qkv[..., 2 * d :]
 
 
-def _parts(v: Tensor) -> list[slice]:
-    sequences, tokens, channels = v.shape
+def _parts(qkv: Tensor, *others: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """Yields the sequences of one sample of the batch, a few at a time, of every tensor."""
+    _, sequences, tokens, channels = qkv.shape
     step = max(1, _AT_A_TIME // (tokens * max(tokens, channels)))
-    return [slice(start, start + step) for start in range(0, sequences, step)]
+    for sample in zip(qkv, *others, strict=True):
+        for start in range(0, sequences, step):
+            yield tuple(x[start : start + step] for x in sample)
 
 
 def _scores(q: Tensor, k: Tensor) -> Tensor:
@@ -69,7 +74,7 @@ def _scores(q: Tensor, k: Tensor) -> Tensor:
     return torch.softmax(scores, dim=-1, out=scores)
 
 
-def attend(qkv: Float[Tensor, "s n dim"], d: int) -> Float[Tensor, "s n c"]:
+def attend(qkv: Float[Tensor, "b s n dim"], d: int) -> Float[Tensor, "b s n c"]:
     """Returns `softmax(q k') v` for each of `s` sequences of `n` tokens, scores not scaled.
 
     On CUDA long sequences go through the fused kernel; elsewhere a few sequences are attended at
@@ -79,7 +84,7 @@ def attend(qkv: Float[Tensor, "s n dim"], d: int) -> Float[Tensor, "s n c"]:
         qkv: Queries and keys of `d` numbers each and values of `c`, side by side.
         d: Length of a query.
     """
-    if qkv.is_cuda and qkv.shape[1] > 256:
+    if qkv.is_cuda and qkv.shape[2] > 256:
         return F.scaled_dot_product_attention(*_split(qkv, d), scale=1.0)
     attended: Tensor = _ChunkedAttention.apply(qkv, d)  # type: ignore[no-untyped-call]
     return attended
@@ -126,17 +131,18 @@ class SelfAttention(nn.Module):
 
     def _over_time(self, qkv: Tensor) -> Tensor:
         b, t, h, w, _ = qkv.shape
-        attended = attend(rearrange(qkv, "b t h w c -> (b h w) t c"), len(self.q_conv.bias))
+        attended = attend(rearrange(qkv, "b t h w c -> b (h w) t c"), len(self.q_conv.bias))
         if self.layout == "reference":  # (t, c) memory read as (c, t)
-            attended = rearrange(attended.reshape(b * h * w, -1, t), "n c t -> n t c")
-        return rearrange(attended, "(b h w) t c -> b t h w c", h=h, w=w)
+            attended = rearrange(attended.reshape(b, h * w, -1, t), "b n c t -> b n t c")
+        return rearrange(attended, "b (h w) t c -> b t h w c", h=h)
 
     def _over_space(self, qkv: Tensor) -> Tensor:
-        b, t, h, w, _ = qkv.shape
-        attended = attend(rearrange(qkv, "b t h w c -> (b t) (h w) c"), len(self.q_conv.bias))
+        _, t, h, w, _ = qkv.shape
+        attended = attend(rearrange(qkv, "b t h w c -> b t (h w) c"), len(self.q_conv.bias))
         if self.layout == "reference":  # (t, h, w, c) memory read as (h, w, c, t)
-            return rearrange(attended.reshape(b, h, w, -1, t), "b h w c t -> b t h w c")
-        return rearrange(attended, "(b t) (h w) c -> b t h w c", b=b, h=h)
+            attended = rearrange(attended, "b t n c -> b (t n c)")
+            return rearrange(attended, "b (h w c t) -> b t h w c", t=t, h=h, w=w)
+        return rearrange(attended, "b t (h w) c -> b t h w c", h=h)
 
 
 class FactorizedSelfAttention(nn.Module):
