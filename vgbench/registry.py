@@ -101,13 +101,14 @@ class Registry(Generic[T]):
 
         Raises:
             UnknownNameError: If the name is not registered; the message suggests the nearest.
+            UsageError: If a plugin of that name cannot be imported.
         """
         if name in self._added:
             return self._added[name]
         if name in self._builtins:
             return cast(T, load_target(self._builtins[name]))
         if name in self._entry_points:
-            return cast(T, self._entry_points[name].load())
+            return self._load_plugin(name)
         raise UnknownNameError(unknown_name_text(self.kind, name, self.names()))
 
     def plugins(self) -> list[Plugin]:
@@ -121,12 +122,22 @@ class Registry(Generic[T]):
     def load_all(self) -> dict[str, T]:
         """Returns every name that can be imported; a broken plugin is one warning line."""
         loaded = {name: self.get(name) for name in (*self._builtins, *self._added)}
-        for name, point in self._entry_points.items():
+        for name in self._entry_points:
             try:
-                loaded[name] = cast(T, point.load())
-            except Exception as error:  # a foreign package may fail in any way
-                _log.warning("plugin %s '%s' is broken: %s", self.kind, name, error)
+                loaded[name] = self._load_plugin(name)
+            except UsageError as error:
+                _log.warning("%s", str(error).splitlines()[0])
         return dict(sorted(loaded.items()))
+
+    def _load_plugin(self, name: str) -> T:
+        point = self._entry_points[name]
+        try:
+            return cast(T, point.load())
+        except Exception as error:  # a foreign package may fail in any way
+            raise UsageError(
+                f"plugin {self.kind} '{name}' is broken: {error}\n"
+                f"  repair or uninstall {_distribution(point)}      (vgbench ls plugins)"
+            ) from error
 
 
 def unknown_name_text(kind: str, name: str, known: list[str]) -> str:

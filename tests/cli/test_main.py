@@ -58,7 +58,7 @@ ERRORS = {
     ),
     (*RUN, "model.lr_g=fast"): (
         2,
-        "error: model.lr_g=fast: expected a float, e.g. model.lr_g=0.0002\n",
+        "error: model.lr_g=fast: expected a float, e.g. model.lr_g=2e-4\n",
     ),
     (*RUN, "seed=0,1"): (
         2,
@@ -116,7 +116,7 @@ def test_data_that_is_not_prepared(vgbench, tmp_path):
     assert code == 3
     assert err == (
         f"error: dataset 'sky' is not prepared: {tmp_path}/data/sky does not exist\n"
-        "  vgbench data prepare sky --from /path/to/sky --resolution 64\n"
+        "  vgbench data prepare sky --from /path/to/sky_timelapse\n"
     )
 
 

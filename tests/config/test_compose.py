@@ -30,7 +30,7 @@ def test_the_paper_budget_is_the_papers_settings(tmp_path):
     assert (config.model.lr_g, config.model.lr_d) == (2e-4, 2e-4)
     assert (config.model.beta1, config.model.beta2) == (0.5, 0.999)
     assert config.model.strides == (2, 3)
-    assert config.dataset.frames >= config.model.clips.min_frames
+    assert config.dataset.frames >= config.model.clips.policy.min_frames
     assert config.budget.batch_size == 96
     assert config.protocol.names == ()
 
@@ -69,7 +69,7 @@ MESSAGES = {
         "model.chanels: 'g3an' has no such option. Did you mean model.channels (default 64)?\n"
         "  see: vgbench config options model=g3an"
     ),
-    (*RUN, "model.lr_g=fast"): "model.lr_g=fast: expected a float, e.g. model.lr_g=0.0002",
+    (*RUN, "model.lr_g=fast"): "model.lr_g=fast: expected a float, e.g. model.lr_g=2e-4",
     (*RUN, "model.channels=1.5"): (
         "model.channels=1.5: expected an integer, e.g. model.channels=64"
     ),
@@ -87,6 +87,17 @@ MESSAGES = {
     (*RUN, "modl.channels=1"): (
         "modl.channels: no group 'modl'. Did you mean model?\n"
         "  groups: model, dataset, budget, trainer, logger, protocol"
+    ),
+    (*RUN, "sede=1"): (
+        "sede: no such group or option. Did you mean seed?\n"
+        "  accepted: model, dataset, budget, trainer, logger, protocol, seed, deterministic"
+        "      (vgbench config show)"
+    ),
+    (*RUN, "model.zzzzz=1"): (
+        "model.zzzzz: 'g3an' has no such option.\n  see: vgbench config options model=g3an"
+    ),
+    (*RUN, "model.channels=4", "model.channels=${nothing}"): (
+        "model.channels=${nothing}: expected an integer, e.g. model.channels=64"
     ),
     (*RUN, "nonsense"): (
         "'nonsense' is not understood; options are written key=value, e.g. model=g3an"
@@ -118,7 +129,7 @@ def test_data_that_nobody_knows_is_not_prepared(tmp_path):
         compose(["model=g3an", "dataset=sky"], tmp_path)
     assert str(caught.value) == (
         f"dataset 'sky' is not prepared: {tmp_path / 'sky'} does not exist\n"
-        "  vgbench data prepare sky --from /path/to/sky --resolution 64"
+        "  vgbench data prepare sky --from /path/to/sky_timelapse"
     )
     assert caught.value.exit_code == 3
 

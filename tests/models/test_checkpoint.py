@@ -5,6 +5,7 @@ import pickle
 import pytest
 import torch
 
+from vgbench import __version__
 from vgbench.errors import CheckpointError
 from vgbench.models.checkpoint import FORMAT, find_checkpoint, load_model, read_checkpoint
 
@@ -25,7 +26,9 @@ def refused(path):
 def test_damaged(tmp_path):
     path = saved(tmp_path / "a.ckpt")
     path.write_bytes(path.read_bytes()[:200])
-    assert refused(path).startswith(f"{path} is damaged or not a checkpoint (")
+    text = refused(path)
+    assert text.startswith(f"{path} is damaged or not a checkpoint (")
+    assert text.endswith(")\n  earlier ones lie beside it: checkpoints/kclip-*.ckpt")
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", bytes(range(256)) * 10])
@@ -58,27 +61,43 @@ def test_hostile_pickle_executes_nothing(tmp_path):
     Malicious.target = tmp_path / "executed"
     path = tmp_path / "a.ckpt"
     torch.save({"vgbench": {"format": 1}, "state_dict": Malicious()}, path)
-    assert "is not a vgbench checkpoint" in refused(path)
+    assert refused(path) == (
+        f"{path} is not a vgbench checkpoint: it holds objects other than tensors and plain "
+        "values, which are never loaded"
+    )
     path.write_bytes(pickle.dumps(Malicious()))
     refused(path)
     assert not Malicious.target.exists()
 
 
 def test_absent(tmp_path):
-    with pytest.raises(CheckpointError, match=r"does not exist; give a .ckpt file or a run folder"):
-        find_checkpoint(tmp_path / "none.ckpt")
-    with pytest.raises(CheckpointError, match=r"holds no checkpoints/last.ckpt; is it a run"):
+    path = tmp_path / "none.ckpt"
+    assert refused(path) == f"{path} does not exist"
+    with pytest.raises(CheckpointError) as caught:
+        find_checkpoint(path)
+    assert str(caught.value) == f"{path} does not exist; give a .ckpt file or a run folder"
+    with pytest.raises(CheckpointError) as caught:
         find_checkpoint(tmp_path)
+    assert str(caught.value) == f"{tmp_path} holds no checkpoints/last.ckpt; is it a run folder?"
 
 
 def test_options_of_another_version(tmp_path):
     about = {"model": "g3an", "config": {"no_such_option": 1}, "spec": {}, "seed": 0}
-    with pytest.raises(CheckpointError, match="do not fit 'g3an' of this version"):
+    with pytest.raises(CheckpointError) as caught:
         load_model(saved(tmp_path / "a.ckpt", **about))
+    assert str(caught.value) == (
+        f"the checkpoint has options that 'g3an' of vgbench {__version__} does not know: "
+        "no_such_option\n  it was written by vgbench 0.1.0"
+    )
 
 
 def test_weights_that_do_not_fit(tmp_path):
     about = {"model": "g3an", "config": {"channels": 2}, "spec": {"height": 32, "width": 32}}
     path = saved(tmp_path / "a.ckpt", **about, seed=0, clips_seen=0)
-    with pytest.raises(CheckpointError, match="its weights do not fit"):
+    with pytest.raises(CheckpointError) as caught:
         load_model(path)
+    text = (
+        f'{path}: its weights do not fit: Missing key(s) in state_dict: "generator.block1.conv_v.'
+    )
+    assert str(caught.value).startswith(text)
+    assert len(str(caught.value).splitlines()) == 1

@@ -1,17 +1,27 @@
 """Finding and reading parity files by pattern."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 
-def parity_files(folder, pattern):
-    """Returns the files of `folder` that match `pattern`; skips, saying so, where there is none."""
-    files = sorted(folder.glob(pattern))
-    if not files:
-        pytest.skip(f"no file {pattern} in {folder}")
-    return files
+def pytest_generate_tests(metafunc):
+    """Runs a test that takes `recorded` once for every file that matches its module's `FILES`."""
+    if "recorded" not in metafunc.fixturenames:
+        return
+    folder, pattern = Path(metafunc.config.getoption("--parity-dir")), metafunc.module.FILES
+    found = [pytest.param(path, id=path.stem) for path in sorted(folder.glob(pattern))]
+    why = f"no file {pattern} in {folder}; give --parity-dir DIR"
+    missing = pytest.param(None, id=pattern, marks=pytest.mark.skip(reason=why))
+    metafunc.parametrize("recorded", found or [missing], indirect=True, scope="module")
+
+
+@pytest.fixture(scope="module")
+def recorded(request):
+    """Arrays of one parity file by key, and its decoded `meta` ({} if it has none)."""
+    return read(request.param)
 
 
 def read(path):
@@ -27,9 +37,22 @@ def under(arrays, prefix):
     return {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
 
 
-def relative_error(got, want):
-    """Returns max|got - want| / max|want|, both as float64 arrays."""
+def some(things, name):
+    """Returns `things`; skips, saying so, if the file holds none."""
+    if not things:
+        pytest.skip(f"the file has no {name}")
+    return things
+
+
+def assert_known(keys, known, case=""):
+    """Fails with the names of those `keys` that no test looks at."""
+    unknown = sorted(set(keys) - set(known))
+    assert not unknown, f"{case or 'file'} has unknown entries: {unknown}"
+
+
+def relative_error(got, want, floor=1e-300):
+    """Returns max|got - want| / max|want|, both as float64 arrays; a smaller max is `floor`."""
     got = np.asarray(got, dtype=np.float64)
     want = np.asarray(want, dtype=np.float64)
     assert got.shape == want.shape, f"shape {got.shape}, expected {want.shape}"
-    return float(np.abs(got - want).max() / max(float(np.abs(want).max()), 1e-300))
+    return float(np.abs(got - want).max() / max(float(np.abs(want).max()), floor))

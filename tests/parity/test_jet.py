@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from tests.parity.conftest import parity_files, read, under
+from tests.parity.conftest import assert_known, some, under
 from tests.parity.draws import crc32, video
 from vgbench.metrics.energy import energy_distance
 from vgbench.metrics.extractors.jet import JetNormalizer, block_sizes, jet_features, jet_levels
 from vgbench.metrics.frechet import frechet_distance
 
+FILES = "jet_*.npz"
 BLOCKS = ("layout", "texture", "motion", "dynamics")
 
 
@@ -24,7 +25,14 @@ def with_frozen_tail(clip):
 
 
 def cases(arrays):
-    return sorted({key.split("/")[0] for key in arrays} - {"set"})
+    """Returns the clips of a file by case name; what is not known is a failure."""
+    found = {name: under(arrays, f"{name}/") for name in sorted({k.split("/")[0] for k in arrays})}
+    of_set = found.pop("set", {})
+    assert_known(of_set, {"params", "z_real", "z_fake", "hed", "hfd"}, "set")
+    for name, case in found.items():
+        assert "shape" in case, f"unknown entry or case '{name}'"
+        assert_known(case, {"shape", "seed", "levels", "crc32", *BLOCKS}, name)
+    return found
 
 
 def three_clips(case):
@@ -35,31 +43,28 @@ def three_clips(case):
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-8), (torch.float32, 1e-4)])
-def test_features_agree(parity_dir, dtype, tolerance):
-    for path in parity_files(parity_dir, "jet_*.npz"):
-        arrays, _ = read(path)
-        for name in cases(arrays):
-            case = under(arrays, f"{name}/")
-            levels = int(case["levels"])
-            assert levels == jet_levels(*case["shape"][1:].tolist()), name
-            for i, clip in enumerate(three_clips(case)):
-                got = jet_features(torch.from_numpy(clip), levels, dtype)
-                parts = got.split(block_sizes(levels))
-                for block, part in zip(BLOCKS, parts, strict=True):
-                    error = np.abs(part.numpy() - case[block][i]).max()
-                    assert error <= tolerance, f"{name} clip {i} {block}: {error}"
+def test_features_agree(recorded, dtype, tolerance):
+    arrays, _ = recorded
+    for name, case in cases(arrays).items():
+        levels = int(case["levels"])
+        for i, clip in enumerate(three_clips(case)):
+            got = jet_features(torch.from_numpy(clip), levels, dtype)
+            parts = got.split(block_sizes(levels))
+            for block, part in zip(BLOCKS, parts, strict=True):
+                error = np.abs(part.numpy() - case[block][i]).max()
+                assert error <= tolerance, f"{name}/{block} of clip {i}: {error}"
 
 
-def test_set_distances_agree(parity_dir):
-    for path in parity_files(parity_dir, "jet_*.npz"):
-        expected = under(read(path)[0], "set/")
-        real, fake = sets(*expected["params"].tolist())
-        normalise = JetNormalizer.fit(real)
-        real, fake = normalise(real), normalise(fake)
-        np.testing.assert_allclose(real[:4], expected["z_real"], atol=1e-8)
-        np.testing.assert_allclose(fake[:4], expected["z_fake"], atol=1e-8)
-        assert energy_distance(real, fake) == pytest.approx(float(expected["hed"]), rel=1e-5)
-        assert frechet_distance(real, fake) == pytest.approx(float(expected["hfd"]), rel=1e-5)
+def test_set_distances_agree(recorded):
+    expected = some(under(recorded[0], "set/"), "sets")
+    real, fake = sets(*expected["params"].tolist())
+    normalise = JetNormalizer.fit(real)
+    real, fake = normalise(real), normalise(fake)
+    for name, rows in (("z_real", real), ("z_fake", fake)):
+        np.testing.assert_allclose(rows[:4], expected[name], atol=1e-8, err_msg=f"set/{name}")
+    for name, distance in (("hed", energy_distance), ("hfd", frechet_distance)):
+        want = pytest.approx(float(expected[name]), rel=1e-5)
+        assert distance(real, fake) == want, f"set/{name}"
 
 
 def sets(seed, n, frames, size):

@@ -1,14 +1,14 @@
-"""The entry point: finds commands lazily and turns errors into messages and exit codes."""
+"""The entry point: names the commands, turns errors into messages and exit codes."""
 
-import difflib
+import errno
 import logging
 import sys
 import traceback
-from importlib import import_module
 from typing import Any
 
 import click
 
+from vgbench.cli.lazy import LazyGroup
 from vgbench.errors import VGBenchError
 
 _COMMANDS = {
@@ -16,52 +16,23 @@ _COMMANDS = {
     "eval": ("vgbench.cli.evaluate:evaluate", "Measure a checkpoint or a folder of videos."),
     "sample": ("vgbench.cli.sample:sample", "Write videos, strips or grids from a checkpoint."),
     "leaderboard": ("vgbench.cli.leaderboard:leaderboard", "Show or export measured rows."),
-    "data": ("vgbench.cli.data:data", "Prepare and inspect videos."),
+    "data": ("vgbench.cli.data.group:data", "Prepare, inspect and list data sets."),
     "weights": ("vgbench.cli.weights:weights", "Import and list pretrained weights."),
     "config": ("vgbench.cli.config:config", "Show options and their values."),
     "ls": ("vgbench.cli.ls:ls", "List models, datasets, metrics, protocols, plugins."),
     "doctor": ("vgbench.cli.doctor:doctor", "Show what vgbench finds on this machine."),
 }
 _BUG_HINT = "this is a bug in vgbench; please report it with the lines above"
-
-
-class LazyGroup(click.Group):
-    """A group whose commands are imported when they are used, so that help is instant."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Returns the command names in the order of a first session."""
-        return list(_COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Returns the command, importing its module."""
-        if cmd_name not in _COMMANDS:
-            return None
-        module, _, name = _COMMANDS[cmd_name][0].partition(":")
-        command: click.Command = getattr(import_module(module), name)
-        return command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Returns the command that the words name.
-
-        Raises:
-            click.UsageError: If there is none; suggests the nearest.
-        """
-        if args and args[0] not in _COMMANDS and not args[0].startswith("-"):
-            guesses = difflib.get_close_matches(args[0], _COMMANDS, n=1, cutoff=0.5)
-            hint = f" Did you mean '{guesses[0]}'?" if guesses else ""
-            raise click.UsageError(f"No such command '{args[0]}'.{hint}", ctx)
-        return super().resolve_command(ctx, args)
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Writes the list of commands without importing them."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
+# What a disk refuses is no bug: no permission, full, read-only, file and folder mixed up.
+_DISK_ERRORS = (
+    *(errno.EACCES, errno.ENOSPC, errno.EROFS),
+    *(errno.ENOTDIR, errno.EISDIR, errno.EEXIST),
+)
 
 
 @click.group(
     cls=LazyGroup,
+    lazy=_COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.option("-q", "--quiet", is_flag=True, help="Only results and errors.")
@@ -92,7 +63,8 @@ def main(args: list[str] | None = None) -> None:
     words = [*(w for w in words if w in _COMMON), *(w for w in words if w not in _COMMON)]
     try:
         code = cli.main(args=words, prog_name="vgbench", standalone_mode=False)
-    except click.exceptions.Abort:
+    except click.exceptions.Abort:  # click's word for Ctrl-C; the new line is written
+        click.echo("interrupted", err=True)
         code = 130
     except click.ClickException as error:
         error.show()
@@ -104,14 +76,19 @@ def main(args: list[str] | None = None) -> None:
         prefix = "" if error.exit_code in (75, 130) else "error: "
         click.echo(f"{prefix}{error}", err=True)
         code = error.exit_code
-    except KeyboardInterrupt:
-        click.echo("interrupted", err=True)
-        code = 130
-    except Exception:  # the last resort: a bug, shown in full
-        traceback.print_exc()
-        click.echo(_BUG_HINT, err=True)
-        code = 1
+    except Exception as error:
+        code = _unforeseen(error, show_traceback)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _unforeseen(error: Exception, show_traceback: bool) -> int:
+    """Shows what the disk refuses as a message, and a bug in full; returns the exit code."""
+    if isinstance(error, OSError) and error.errno in _DISK_ERRORS and not show_traceback:
+        click.echo(f"error: {error.filename or 'disk'}: {error.strerror}", err=True)
+        return 2
+    traceback.print_exc()
+    click.echo(_BUG_HINT, err=True)
+    return 1
 
 
 _COMMON = ("-q", "--quiet", "-v", "--verbose", "--json", "--no-color", "--traceback")

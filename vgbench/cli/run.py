@@ -63,8 +63,12 @@ def run(overrides: tuple[str, ...], **options: Any) -> None:
 
 def _compose(words: list[str], options: dict[str, Any]) -> "RunConfig":
     from vgbench.config.compose import compose
+    from vgbench.metrics.protocol import get_protocol
 
-    return compose(words, common.data_dir(options["data_dir"]), options["config_dir"])
+    config = compose(words, common.data_dir(options["data_dir"]), options["config_dir"])
+    for name in config.protocol.names:  # a typo would only show after training
+        get_protocol(name)
+    return config
 
 
 def _new_folder(config: "RunConfig", path: Path | None) -> "RunFolder":
@@ -140,13 +144,12 @@ def first_screen(console: Any, config: "RunConfig", folder: "RunFolder", plan: "
 
     model, source = plan.model, plan.source
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
-    spec, clips = model.spec, model.clips
+    spec = model.spec
     rows = {
         "model": f"{config.model_name}  {parameter_counts(model)}",
         "dataset": f"{config.dataset_name}  {plan.videos} of {len(source)} videos usable, "
         f"{spec.height}x{spec.width}, fingerprint {source.fingerprint[:12]}",
-        "clips": f"{clips.frames} frames, stride {'/'.join(map(str, clips.strides))}, "
-        f"{clips.policy}",
+        "clips": str(model.clips),
         "budget": f"{config.budget.name}  {config.budget.kclips:g} kclips, "
         f"batch {config.budget.batch_size}",
         "device": f"{plan.device}  {config.trainer.precision}, seed {config.seed}",

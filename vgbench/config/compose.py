@@ -13,6 +13,7 @@ from dataclasses import MISSING, dataclass, fields, make_dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
 
+import yaml
 from hydra import compose as hydra_compose
 from hydra import initialize
 from hydra.core.config_store import ConfigStore
@@ -138,9 +139,13 @@ def _check_key(override: Override, schemas: dict[str, type[Any]], choices: Choic
             f"{key}: no group '{group}'.{_did_you_mean(nearest(group, schemas))}\n"
             f"  groups: {', '.join(schemas)}"
         )
+    if option not in {f.name for f in fields(schemas[group])}:
+        raise _no_such_option(key, schemas, choices)
+
+
+def _no_such_option(key: str, schemas: dict[str, type[Any]], choices: Choices) -> UsageError:
+    group, _, option = key.partition(".")
     options = {f.name: f for f in fields(schemas[group])}
-    if option in options:
-        return
     owner = {"model": choices.model, "dataset": choices.dataset}.get(group, group)
     guesses = [
         f"{group}.{name} (default {format_value(default_of(options[name]))})"
@@ -148,7 +153,7 @@ def _check_key(override: Override, schemas: dict[str, type[Any]], choices: Choic
     ]
     hint = _did_you_mean(guesses)
     where = f"{group}={owner}" if group in ("model", "dataset") else group
-    raise UsageError(
+    return UsageError(
         f"{key}: '{owner}' has no such option.{hint}\n  see: vgbench config options {where}"
     )
 
@@ -177,6 +182,9 @@ def format_value(value: Any) -> str:
         return "[" + ",".join(map(format_value, value)) + "]"
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, float) and 0 < abs(value) < 1e-3:
+        mantissa, _, exponent = f"{value:.6e}".partition("e")
+        return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
@@ -212,7 +220,11 @@ def _compose_values(
             config = hydra_compose("run", overrides=[*overrides, *search])
         values = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except (HydraException, OmegaConfBaseException) as error:
-        raise _explain(error, overrides, schemas) from error
+        raise _explain(error, overrides, schemas, choices) from error
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f"{mark.name}, line {mark.line + 1}" if mark else str(config_dir)
+        raise UsageError(f"{where}: not YAML: {error.problem}") from error
     assert isinstance(values, dict)
     return {str(key): value for key, value in values.items()}
 
@@ -257,7 +269,9 @@ def _store(choices: Choices, schemas: dict[str, type[Any]]) -> None:
     store.store(name="run", node={"defaults": defaults, **SCALARS})
 
 
-def _explain(error: Exception, overrides: list[str], schemas: dict[str, type[Any]]) -> UsageError:
+def _explain(
+    error: Exception, overrides: list[str], schemas: dict[str, type[Any]], choices: Choices
+) -> UsageError:
     text = f"{error}\n{error.__cause__ or ''}"
     missing = re.search(r"Could not find '(\w+)/([^']+)'", text)
     if missing:
@@ -270,7 +284,11 @@ def _explain(error: Exception, overrides: list[str], schemas: dict[str, type[Any
     found = re.search(r"full_key: (\S+)", text)
     if found:
         key = re.sub(r"\[\d+\]$", "", found.group(1))
-        word = next((w for w in overrides if w.startswith(f"{key}=")), key)
+        group, _, option = key.partition(".")
+        if group in schemas and option not in {f.name for f in fields(schemas[group])}:
+            return _no_such_option(key, schemas, choices)  # of a user's own YAML
+        # The last of several words for one option is the one in force.
+        word = next((w for w in reversed(overrides) if w.startswith(f"{key}=")), key)
         return UsageError(f"{word}: expected {_expected(key, schemas)}")
     return UsageError(text.splitlines()[0])
 

@@ -3,11 +3,13 @@
 import hashlib
 import pickle
 import zipfile
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from vgbench import __version__
 from vgbench.errors import CheckpointError
 from vgbench.models.base import VideoGAN
 from vgbench.registry import MODELS, load_target
@@ -79,12 +81,13 @@ def config_from(about: dict[str, Any]) -> ModelConfig:
     """
     schema = MODELS.get(about["model"])
     values = {k: tuple(v) if isinstance(v, list) else v for k, v in about["config"].items()}
-    try:
-        config: ModelConfig = schema(**values)
-    except TypeError as error:
+    unknown = sorted(set(values) - {option.name for option in fields(schema)})
+    if unknown:
         raise CheckpointError(
-            f"the checkpoint's options do not fit '{about['model']}' of this version: {error}"
-        ) from error
+            f"the checkpoint has options that '{about['model']}' of vgbench {__version__} does "
+            f"not know: {', '.join(unknown)}\n  it was written by vgbench {about.get('version')}"
+        )
+    config: ModelConfig = schema(**values)
     return config
 
 
@@ -112,7 +115,9 @@ def load_model(path: str | Path, device: str = "cpu") -> VideoGAN:
     try:
         model.load_state_dict(contents["state_dict"])
     except RuntimeError as error:
-        raise CheckpointError(f"{file}: its weights do not fit: {_first_line(error)}") from error
+        # The first line only says for which class.
+        detail = " ".join(str(error).split("\n\t")[1:2]).strip()[:200]
+        raise CheckpointError(f"{file}: its weights do not fit: {detail}") from error
     model.on_load_checkpoint(contents)
     model.provenance = {k: v for k, v in about.items() if k not in ("config", "spec")}
     return model.to(device).eval()

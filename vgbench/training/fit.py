@@ -14,7 +14,13 @@ from vgbench import __version__
 from vgbench.config.schema import RunConfig
 from vgbench.data.datamodule import ClipDataModule
 from vgbench.data.sources import VideoSource, open_dataset
-from vgbench.errors import DivergenceError, InterruptedRunError, PreemptedError, VGBenchError
+from vgbench.errors import (
+    DivergenceError,
+    InterruptedRunError,
+    PreemptedError,
+    UsageError,
+    VGBenchError,
+)
 from vgbench.models.base import VideoGAN, plain
 from vgbench.models.checkpoint import FORMAT, build_model
 from vgbench.training.callbacks import (
@@ -136,6 +142,11 @@ class _Run:
     def trainer(self, deterministic: bool) -> pl.Trainer:
         """Returns Lightning's trainer without the parts that vgbench does itself."""
         settings = self.config.trainer
+        if settings.accelerator == "gpu" and not torch.accelerator.is_available():
+            raise UsageError(
+                "trainer.accelerator=gpu: no GPU is found; expected auto or cpu      "
+                "(vgbench doctor)"
+            )
         logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
         warnings.filterwarnings("ignore", module="pytorch_lightning")
         return pl.Trainer(
@@ -200,14 +211,17 @@ class _Run:
 
 
 def _loggers(config: RunConfig, folder: RunFolder) -> list[Any]:
-    loggers: list[Any] = []
-    for name in config.logger.names:
+    return [_logger(name, folder) for name in config.logger.names]
+
+
+def _logger(name: str, folder: RunFolder) -> Any:
+    from pytorch_lightning.loggers import TensorBoardLogger, WandbLogger
+
+    try:
         if name == "tensorboard":
-            from pytorch_lightning.loggers import TensorBoardLogger
-
-            loggers.append(TensorBoardLogger(folder.path, name="tb", version=""))
-        elif name == "wandb":
-            from pytorch_lightning.loggers import WandbLogger
-
-            loggers.append(WandbLogger(project="vgbench", save_dir=folder.path))
-    return loggers
+            return TensorBoardLogger(folder.path, name="tb", version="")
+        return WandbLogger(project="vgbench", save_dir=folder.path)
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            f"logger.names={name}: {name} is not installed\n  pip install 'vgbench[{name}]'"
+        ) from error

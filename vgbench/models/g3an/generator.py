@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from vgbench.models.g3an.attention import FactorizedSelfAttention
 from vgbench.models.g3an.config import G3ANConfig
+from vgbench.nn.batch_norm import RowBatchNorm
 from vgbench.nn.channels_last import StillAndMoving, conv, dense
 from vgbench.nn.spectral_norm import SpectralConvTranspose, init_normal
 from vgbench.types import VideoSpec
@@ -64,7 +65,7 @@ class UpStage(nn.Sequential):
         for i, (time, space) in enumerate(scales):
             triples = zip(time, space, space, strict=True)
             conv = SpectralConvTranspose(c_out if i else c_in, c_out, *triples)
-            layers += [conv, nn.BatchNorm1d(c_out), nn.ReLU(inplace=True)]
+            layers += [conv, RowBatchNorm(c_out), nn.ReLU(inplace=True)]
         super().__init__(*layers)
 
     def forward(self, x: Tensor | StillAndMoving) -> Float[Tensor, "b t h w c"]:
@@ -162,7 +163,7 @@ class Generator(nn.Module):
         for layer in self.modules():
             if isinstance(layer, nn.Conv3d):
                 nn.init.normal_(layer.weight, 0, INIT_STD)
-            elif isinstance(layer, nn.BatchNorm1d):
+            elif isinstance(layer, RowBatchNorm):
                 nn.init.normal_(layer.weight, 1, INIT_STD)
 
     def forward(

@@ -1,0 +1,23 @@
+"""What parity files have in common."""
+
+import json
+
+import numpy as np
+
+from tests.parity import draws
+
+
+def save(path, arrays, meta=None):
+    """Writes arrays by key, and `meta` as JSON if there is any."""
+    extra = {} if meta is None else {"meta": json.dumps(meta)}
+    np.savez(path, **arrays, **extra)
+
+
+def described(weight_seed, weights):
+    """Returns the entries that say which network weights are to be redrawn."""
+    return {
+        "weight_seed": np.array(weight_seed),
+        "keys": np.array(list(weights)),
+        "key_shape": np.array([",".join(map(str, v.shape)) for v in weights.values()]),
+        "key_crc32": np.array([draws.crc32(v) for v in weights.values()], dtype=np.uint32),
+    }
