@@ -1,0 +1,66 @@
+"""Alias-free activation: up-sampled, leaky ReLU, down-sampled."""
+
+import math
+from typing import NamedTuple
+
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from vgbench.nn.upfirdn import Padding, Route, upfirdn2d
+
+
+class Resampling(NamedTuple):
+    """How a map is brought to the rate of the activation and away from it.
+
+    Attributes:
+        up_filter: Taps for up-sampling; None for none.
+        down_filter: Taps for down-sampling; None for none.
+        up: Up-sampling factor.
+        down: Down-sampling factor.
+        padding: Zeros around the up-sampled map (see `upfirdn2d`).
+        flip_filter: Whether filters are correlated instead of convolved.
+    """
+
+    up_filter: Tensor | None = None
+    down_filter: Tensor | None = None
+    up: int = 1
+    down: int = 1
+    padding: Padding = 0
+    flip_filter: bool = False
+
+
+def filtered_lrelu(
+    x: Float[Tensor, "n c h w"],
+    b: Float[Tensor, " c"] | None,
+    resampling: Resampling,
+    gain: float = math.sqrt(2),
+    slope: float = 0.2,
+    clamp: float | None = None,
+    route: Route | None = None,
+) -> Float[Tensor, "n c h2 w2"]:
+    """Returns `down(clamp(gain * lrelu(up(x + b))))`.
+
+    Leaky ReLU commutes with positive factors, so the gain rides on the up-sampling filter.
+
+    Args:
+        x: The map.
+        b: One value per channel.
+        resampling: Filters, factors and padding.
+        gain: Positive factor after the activation.
+        slope: Its slope below zero; 1 for none.
+        clamp: Largest magnitude after the gain; None for no limit.
+        route: See `upfirdn2d`.
+
+    Source: StyleGAN3 (NeurIPS 2021), section 3.2; NVlabs/stylegan3
+    `torch_utils/ops/filtered_lrelu.py`.
+    """
+    up_filter, down_filter, up, down, padding, flip = resampling
+    if b is not None:
+        x = x + b.to(x.dtype)[:, None, None]
+    x = upfirdn2d(x, up_filter, up, 1, padding, flip, up**2 * gain, route)
+    if slope != 1:
+        x = F.leaky_relu(x, slope)
+    if clamp is not None:
+        x = x.clamp(-clamp, clamp)
+    return upfirdn2d(x, down_filter, 1, down, 0, flip, route=route)
