@@ -14,7 +14,7 @@ from vgbench import media
 from vgbench.config.compose import compose
 from vgbench.data.config import ShapesConfig
 from vgbench.errors import CheckpointError, DataError, ProtocolError, UsageError, WeightsError
-from vgbench.evaluation import open_subject
+from vgbench.subjects import open_subject
 from vgbench.metrics.protocol import get_protocol
 from vgbench.models.checkpoint import build_model
 from vgbench.report.rows import read_json
@@ -80,7 +80,7 @@ def test_batch_size_does_not_change_the_row(run, shapes, batch_size):
 def test_two_processes_give_the_same_row(run, tmp_path):
     words = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
     words += ["--master-port=29611", "-m", "vgbench", "eval", str(run.path)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "VGBENCH_FEATURES_DIR": "none"}
     two = [*words, "-o", str(tmp_path / "two.json")]
     one = [sys.executable, "-m", "vgbench", "eval", str(run.path), "-o", str(tmp_path / "one.json")]
     for command in (two, one):
@@ -100,8 +100,8 @@ def test_a_video_does_not_depend_on_how_it_is_asked_for(tmp_path):
     clips = {}
     for batch_size in (1, 4):
         subject = open_subject(model, 0, "cpu", batch_size)
-        clips[batch_size] = torch.stack(list(subject.clips(protocol, 6, (0, 1))))
-        odd = torch.stack(list(subject.clips(protocol, 6, (1, 2))))
+        clips[batch_size] = torch.stack(list(subject.read(protocol, 6, 0, 1)))
+        odd = torch.stack(list(subject.read(protocol, 6, 1, 2)))
         assert (odd.int() - clips[batch_size][1::2].int()).abs().max() <= 1
     assert (clips[1].int() - clips[4].int()).abs().max() <= 1
 

@@ -155,12 +155,20 @@ def _distribution(point: EntryPoint) -> str:
 # The registered thing of a model or dataset is its torch-free options record (`ModelConfig`,
 # `DatasetConfig`), which names the class that implements it.
 MODELS: Registry[Any] = Registry("model", {"g3an": "vgbench.models.g3an.config:G3ANConfig"})
-DATASETS: Registry[Any] = Registry("dataset", {"shapes": "vgbench.data.config:ShapesConfig"})
+DATASETS: Registry[Any] = Registry(
+    "dataset",
+    {
+        "shapes": "vgbench.data.config:ShapesConfig",
+        "digits": "vgbench.data.config:DigitsConfig",
+    },
+)
 EXTRACTORS: Registry[Any] = Registry(
     "extractor",
     {
         "jet": "vgbench.metrics.extractors.jet:Jet",
         "i3d": "vgbench.metrics.extractors.i3d:I3DLogits",
+        "i3d-random": "vgbench.metrics.extractors.i3d_random:I3DRandom",
         "inception-2015": "vgbench.metrics.extractors.inception:InceptionPool",
+        "resnext101-k400": "vgbench.metrics.extractors.resnext:ResNeXtPool",
     },
 )

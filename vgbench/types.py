@@ -1,8 +1,11 @@
 """Frozen records shared by all parts; standard library only."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+from vgbench.errors import UsageError
+from vgbench.sampling import Contiguous, SamplingPolicy
 
 
 @dataclass(frozen=True)
@@ -45,24 +48,31 @@ class VideoMeta:
 
 @dataclass(frozen=True)
 class SampleRequest:
-    """How training clips are drawn from videos.
+    """The training clips that a method asks for.
 
     Attributes:
-        policy: Name of a sampling policy (`contiguous`: evenly spaced frames, random start).
-        frames: Frames per clip.
-        strides: Frame steps; one is drawn per clip.
+        policy: How the frames of a clip are chosen.
         flip: Whether each clip is mirrored left to right with probability one half.
+        weight: A video is drawn alike (`video`), by its length (`frame`) or by the root of that
+            (`sqrt`); None takes the policy's.
     """
 
-    policy: str = "contiguous"
-    frames: int = 16
-    strides: tuple[int, ...] = (1,)
+    policy: SamplingPolicy = field(default_factory=Contiguous)
     flip: bool = False
+    weight: Literal["video", "frame", "sqrt"] | None = None
+
+    def __post_init__(self) -> None:
+        if self.weight not in (None, "video", "frame", "sqrt"):
+            raise UsageError(f"weight={self.weight}: choose from video, frame, sqrt")
+
+    def __str__(self) -> str:
+        weight = f", weight={self.weight}" if self.weight else ""
+        return f"{self.policy}{weight}{', mirrored' if self.flip else ''}"
 
     @property
-    def min_frames(self) -> int:
-        """Shortest video that every stride fits into."""
-        return (self.frames - 1) * max(self.strides) + 1
+    def frames(self) -> int:
+        """Frames per clip."""
+        return self.policy.frames
 
 
 @dataclass(frozen=True)
@@ -99,3 +109,60 @@ class DatasetConfig:
     budgets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     budget: ClassVar[str] = "demo"
     summary: ClassVar[str] = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """One number and all that the evaluator knows of how it came about.
+
+    Attributes:
+        metric: Name that follows the identity of the weights, e.g. `FVD16` or `FD16[i3d:1a2b3c4d]`.
+        value: The number.
+        ci_lo: Lower end of its 95 % interval over draws of videos, if there is one.
+        ci_hi: Upper end.
+        floor: The same metric between the second real set and the first: a perfect model's.
+        null_mean: Mean of the permutation null, for weight-free cores.
+        null_sd: Its standard deviation.
+        null_z: (value - null_mean) / null_sd.
+        higher_is_better: Direction of the metric.
+        protocol_id: `metric/variant@version`.
+        protocol_hash: Hash of every field of the protocol.
+        feature_net: Name of the extractor.
+        feature_net_sha256: Hash of its weights; empty where there are none.
+        weights_identity: `official`, `other`, `random` or `handcrafted`.
+        preprocess_id: Resizing and scaling of the extractor that ran.
+        n_real: Real samples, per trial.
+        n_fake: Generated samples, per trial.
+        frames: Frames per clip.
+        stride: Frame step.
+        resolution: `HxW` of the clips.
+        ddof: 1 if scatter is divided by n - 1.
+        precision: Arithmetic of the extractor.
+        device: Where it ran.
+        note: Everything that is not standard about the number.
+    """
+
+    metric: str
+    value: float
+    ci_lo: float | None = None
+    ci_hi: float | None = None
+    floor: float | None = None
+    null_mean: float | None = None
+    null_sd: float | None = None
+    null_z: float | None = None
+    higher_is_better: bool = False
+    protocol_id: str
+    protocol_hash: str
+    feature_net: str
+    feature_net_sha256: str
+    weights_identity: str
+    preprocess_id: str
+    n_real: int
+    n_fake: int
+    frames: int
+    stride: int
+    resolution: str
+    ddof: int
+    precision: str
+    device: str
+    note: str = ""

@@ -14,6 +14,7 @@ def vgbench(capsys, tmp_path, monkeypatch):
     """Returns a function from words to (exit code, stdout, stderr)."""
     monkeypatch.setenv("VGBENCH_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setenv("VGBENCH_RUNS_DIR", str(tmp_path / "runs"))
+    monkeypatch.setenv("VGBENCH_FEATURES_DIR", str(tmp_path / "features"))
     monkeypatch.setenv("COLUMNS", "200")
 
     def call(*words):
@@ -31,7 +32,8 @@ def vgbench_process():
 
     def call(*words, timeout=300):
         command = [sys.executable, "-m", "vgbench", *map(str, words)]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        settings = {"OMP_NUM_THREADS": "1", "VGBENCH_FEATURES_DIR": "none"}
+        environment = {**os.environ, **settings}
         return subprocess.run(
             command, capture_output=True, text=True, timeout=timeout, env=environment
         )

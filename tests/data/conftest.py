@@ -1,10 +1,14 @@
 """Tiny videos made on the spot, so that the suite runs without the folder of real clips."""
 
+import zipfile
 from fractions import Fraction
 
 import av
 import numpy as np
 import pytest
+from PIL import Image
+
+from vgbench.data.decode import VideoReader
 
 
 def moving_square(n, height=48, width=64):
@@ -30,6 +34,35 @@ def write_video(path, frames, codec="ffv1", fps=25, pts=None, pix_fmt=None, **co
             frame.time_base = Fraction(1, fps)
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
+    return path
+
+
+def decode_video(path, name=""):
+    """Returns all frames of a file and their times."""
+    with VideoReader(path, name) as reader:
+        return np.stack(list(reader)), reader.timing()
+
+
+def read_input(video):
+    """Returns all frames of an input and their times."""
+    with video.open() as reader:
+        return np.stack(list(reader)), reader.timing()
+
+
+def write_pictures(folder, frames, first=0, suffix=".png", **options):
+    """Writes frames as numbered pictures; PNG is lossless."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, frame in enumerate(frames, start=first):
+        Image.fromarray(frame).save(folder / f"{number:06d}{suffix}", **options)
+    return folder
+
+
+def write_zip(path, folder, compression=zipfile.ZIP_STORED):
+    """Writes the files below a folder, without entries for folders."""
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        for file in sorted(folder.rglob("*")):
+            if file.is_file():
+                archive.write(file, file.relative_to(folder).as_posix())
     return path
 
 

@@ -51,23 +51,25 @@ def test_find_prepared_skips_what_is_not_a_cache(tmp_path):
 def test_find_cache_by_short_name_and_by_full_name(tmp_path):
     make_cache(tmp_path, "sky_64")
     make_cache(tmp_path, "sky_train_64")
-    assert find_cache("sky", tmp_path).name == "sky_64"
-    assert find_cache("sky_64", tmp_path).name == "sky_64"
-    assert find_cache("sky_train", tmp_path).name == "sky_train_64"
+    assert find_cache("sky", tmp_path, "how").name == "sky_64"
+    assert find_cache("sky_64", tmp_path, "how").name == "sky_64"
+    assert find_cache("sky_train", tmp_path, "how").name == "sky_train_64"
 
 
 def test_find_cache_lists_several_resolutions(tmp_path):
     make_cache(tmp_path, "sky_64")
     make_cache(tmp_path, "sky_128")
     with pytest.raises(DataError, match="dataset=sky_128, dataset=sky_64"):
-        find_cache("sky", tmp_path)
+        find_cache("sky", tmp_path, "how")
 
 
 def test_find_cache_says_how_to_prepare(tmp_path):
     with pytest.raises(DataError) as error:
-        find_cache("sky", tmp_path)
-    assert f"dataset 'sky' is not prepared: {tmp_path / 'sky'} does not exist" in str(error.value)
-    assert "vgbench data prepare sky --from" in str(error.value)
+        find_cache("sky", tmp_path, "vgbench data prepare sky")
+    assert str(error.value) == (
+        f"dataset 'sky' is not prepared: {tmp_path / 'sky'} does not exist\n"
+        "  vgbench data prepare sky"
+    )
 
 
 def test_cache_config_reads_the_manifest(tmp_path):

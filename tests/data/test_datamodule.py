@@ -5,6 +5,7 @@ import torch
 from tests.data.test_clips import CountingSource
 from vgbench.data.datamodule import ClipDataModule
 from vgbench.errors import DataError
+from vgbench.sampling import Contiguous
 from vgbench.types import SampleRequest
 
 
@@ -31,20 +32,20 @@ class Recorder(pl.LightningModule):
         self.clips_seen = checkpoint["clips_seen"]
 
 
-def module(fingerprint="0" * 64, seed=0):
+def module(fingerprint="0" * 64, seed=0, allow_change=False):
     source = CountingSource([30] * 7)
     source.fingerprint = fingerprint
-    return ClipDataModule(source, SampleRequest(frames=4), batch_size=3, seed=seed)
+    return ClipDataModule(source, SampleRequest(Contiguous(4)), 3, seed, allow_change)
 
 
-def fit(steps, path, checkpoint=None, epochs=1):
+def fit(steps, path, checkpoint=None, epochs=1, data=None):
     recorder = Recorder()
     trainer = pl.Trainer(
         max_epochs=epochs, limit_train_batches=steps, accelerator="cpu", logger=False,
         enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
         default_root_dir=path,
     )  # fmt: skip
-    trainer.fit(recorder, datamodule=module(), ckpt_path=checkpoint)
+    trainer.fit(recorder, datamodule=data or module(), ckpt_path=checkpoint)
     return trainer, recorder
 
 
@@ -60,7 +61,7 @@ def test_checkpoint_carries_the_key_of_the_data(tmp_path):
     trainer, _ = fit(1, tmp_path)
     trainer.save_checkpoint(tmp_path / "a.ckpt")
     saved = torch.load(tmp_path / "a.ckpt", weights_only=True)
-    assert saved["ClipDataModule"] == {"key": "0" * 64, "seed": 0}
+    assert saved["ClipDataModule"] == {"n": 3, "key": "0" * 64, "seed": 0}
 
 
 @pytest.mark.parametrize("other", [{"fingerprint": "1" * 64}, {"seed": 1}])
@@ -69,3 +70,23 @@ def test_other_data_is_refused(other):
     module().load_state_dict(state)
     with pytest.raises(DataError, match="the checkpoint was trained on other data"):
         module(**other).load_state_dict(state)
+
+
+def test_other_data_is_taken_if_told_to():
+    module("1" * 64, seed=1, allow_change=True).load_state_dict(module().state_dict())
+
+
+def test_samples_read_ahead_do_not_count(tmp_path):
+    data = module()
+    loader = data.train_dataloader
+
+    def reading_ahead():
+        made = loader()
+        made.read_ahead = True
+        return made
+
+    data.train_dataloader = reading_ahead
+    trainer, recorder = fit(4, tmp_path, data=data)
+    trainer.save_checkpoint(tmp_path / "a.ckpt")
+    assert torch.load(tmp_path / "a.ckpt", weights_only=True)["ClipDataModule"]["n"] == 12
+    assert recorder.numbers == list(range(12))

@@ -14,7 +14,7 @@ def stream(start=0, world=1, batch=12, steps=5, read_ahead=False):
     loaders = [
         iter(
             ClipLoader(
-                dataset([30] * 7, frames=4, flip=True), batch // world, start, r, world, read_ahead
+                dataset([30] * 7, flip=True), batch // world, start, r, world, read_ahead
             )
         )
         for r in range(world)
@@ -47,7 +47,7 @@ def test_reading_ahead_changes_nothing():
 
 
 def test_iterating_twice_gives_the_same():
-    loader = ClipLoader(dataset([30] * 7, frames=4), 4)
+    loader = ClipLoader(dataset([30] * 7), 4)
     first, second = (list(islice(loader, 3)) for _ in range(2))
     assert all(torch.equal(a["video"], b["video"]) for a, b in zip(first, second, strict=True))
 
@@ -59,7 +59,7 @@ def reading_threads():
 def test_the_thread_ends_with_its_iterator():
     before = len(reading_threads())
     for end in ("close", "drop", "interrupt"):
-        batches = iter(ClipLoader(dataset([30] * 7, frames=4), 4, read_ahead=True))
+        batches = iter(ClipLoader(dataset([30] * 7), 4, read_ahead=True))
         next(batches)
         assert len(reading_threads()) == before + 1
         if end == "close":
@@ -79,7 +79,7 @@ def test_it_reads_ahead_but_not_without_end():
             self.reads += 1
             return super().read(i, frames)
 
-    clips = dataset([30] * 7, frames=4)
+    clips = dataset([30] * 7)
     clips.source = slow = Slow([30] * 7)
     batches = iter(ClipLoader(clips, 2, read_ahead=True))
     next(batches)
@@ -93,7 +93,7 @@ def test_an_error_while_reading_reaches_the_consumer():
         def read(self, i, frames):
             raise OSError("disk gone")
 
-    clips = dataset([30] * 7, frames=4)
+    clips = dataset([30] * 7)
     clips.source = Broken([30] * 7)
     before = len(reading_threads())
     with pytest.raises(OSError, match="disk gone"):

@@ -6,15 +6,7 @@ from scipy.stats import chisquare, kstest, spearmanr
 
 from vgbench.data.config import ShapesConfig
 from vgbench.data.sources import open_dataset
-from vgbench.data.synthetic import (
-    FACTORS,
-    TRAJECTORIES,
-    ShapesSource,
-    mix,
-    period,
-    pose,
-    uniform,
-)
+from vgbench.data.synthetic import FACTORS, TRAJECTORIES, ShapesSource, period, pose
 from vgbench.errors import DataError, UsageError
 
 ALL = np.arange(32)
@@ -29,25 +21,6 @@ def find(source, **wanted):
     """Returns the first video whose factors have the wanted values."""
     table = source.factor_table(np.arange(len(source)))
     return int(np.flatnonzero(np.all([table[k] == v for k, v in wanted.items()], axis=0))[0])
-
-
-def test_mix_is_splitmix64():
-    # published outputs of SplitMix64 for the seed 1234567
-    step = np.uint64(0x9E3779B97F4A7C15)
-    state = np.array([1234567], dtype=np.uint64) + np.arange(3, dtype=np.uint64) * step
-    expected = [6457827717110365317, 3203168211198807973, 9817491932198370423]
-    assert mix(state).tolist() == expected
-
-
-def test_uniform_is_the_definition_in_plain_integers():
-    def plain(x):
-        x = (x + 0x9E3779B97F4A7C15) % 2**64
-        x = ((x ^ (x >> 30)) * 0xBF58476D1CE4E5B9) % 2**64
-        x = ((x ^ (x >> 27)) * 0x94D049BB133111EB) % 2**64
-        return x ^ (x >> 31)
-
-    got = uniform(7, np.array([2**40 + 5], np.uint64), np.array([3], np.uint64))
-    assert got[0] == (plain(plain(plain(7) ^ (2**40 + 5)) ^ 3) >> 11) * 2.0**-53
 
 
 def test_choices_are_uniform_and_independent():

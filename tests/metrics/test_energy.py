@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from vgbench.errors import DataError, ProtocolError
-from vgbench.metrics import energy
-from vgbench.metrics.energy import energy_distance, energy_of_splits
+from vgbench.metrics import kernel
+from vgbench.metrics.energy import energy_distance
+from vgbench.metrics.kernel import minus_distance, mmd_of_splits
 
 
 def direct(x, y):
@@ -57,7 +58,7 @@ def test_unbiased_for_equal_distributions():
 def test_blocks_and_order_do_not_matter(monkeypatch):
     x, y = rows(40, 6), rows(30, 6, seed=1, shift=0.2)
     whole = energy_distance(x, y)
-    monkeypatch.setattr(energy, "_BLOCK_ROWS", 7)
+    monkeypatch.setattr(kernel, "_BLOCK_NUMBERS", 200)
     assert energy_distance(x, y) == pytest.approx(whole, rel=1e-12)
     assert energy_distance(y, x[::-1]) == pytest.approx(whole, rel=1e-12)
 
@@ -65,7 +66,7 @@ def test_blocks_and_order_do_not_matter(monkeypatch):
 def test_splits_are_scored_one_by_one():
     pooled = rows(20, 3)
     splits = np.random.default_rng(1).random((20, 5)) < 0.4
-    got = energy_of_splits(pooled, splits)
+    got = mmd_of_splits(pooled, splits, minus_distance)
     expected = [energy_distance(pooled[s], pooled[~s]) for s in splits.T]
     np.testing.assert_allclose(got, expected, rtol=1e-12)
 

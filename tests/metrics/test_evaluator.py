@@ -9,6 +9,7 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
+from tests.metrics.cores import Brightness
 from tests.parity.draws import video
 from vgbench.errors import DataError, ProtocolError, UsageError
 from vgbench.metrics.energy import energy_distance
@@ -65,7 +66,7 @@ def test_a_score_says_where_it_comes_from():
     assert (score.n_real, score.n_fake, score.frames, score.stride) == (12, 10, 16, 1)
     assert (score.resolution, score.ddof, score.device) == ("32x32", 1, "cpu")
     assert (score.precision, score.floor) == ("fp32", None)
-    assert "n_real = 12 instead of 256" in score.notes
+    assert "n_real = 12 instead of 256" in score.note
 
 
 def test_regression_values():
@@ -123,7 +124,7 @@ def test_progress_is_told_to_the_end():
         ("real", 10, 12),
         ("real", 12, 12),
     ]
-    assert [call[1] for call in told if call[0] == "fake"] == [0, 5, 10]
+    assert [call[1] for call in told if call[0] == "fake"] == [0, 5, 10, 10]
     assert told[-1] == ("statistics", 1, 1)
 
 
@@ -181,12 +182,9 @@ def test_larger_frames_take_more_levels():
     assert (score.preprocess_id, score.resolution) == ("yuv601-l4", "128x128")
 
 
-def broken_i3d():
-    torch.manual_seed(0)
-    net = I3D()
-    with torch.no_grad():
-        next(net.parameters()).fill_(torch.nan)
-    return I3DLogits(net, WeightsRef("i3d-k400", "other", "0123456789"))
+class Broken(Brightness):
+    def forward(self, clips):
+        return super().forward(clips) * torch.nan
 
 
 @pytest.mark.slow
@@ -208,13 +206,62 @@ def test_networks_share_the_pass_of_the_handcrafted_core():
         i3d(torch.from_numpy(np.stack(real_clips(4, seed)))).double().numpy() for seed in (0, 50)
     ]
     assert scores[0].value == pytest.approx(frechet_distance(*rows), rel=1e-6)
-    assert "n = 4 <= 400 features: singular covariance, biased upwards" in scores[0].notes
+    assert "n = 4 <= 400 features: singular covariance, biased upwards" in scores[0].note
 
 
 def test_non_finite_features_are_an_error():
-    fvd = replace(get_protocol("fvd16"), min_clips=1, n_real=1)
     with pytest.raises(DataError, match="not finite"):
-        Evaluator([fvd], extractors={"i3d": broken_i3d()}).evaluate(real_clips(1), fake_clips(1))
+        Evaluator([RAW], extractors={"jet": Broken()}).evaluate(real_clips(2), fake_clips(2))
+
+
+def test_auto_goes_on_with_fewer_clips_when_memory_runs_out():
+    expected = Evaluator([RAW], extractors={"jet": Brightness()}).evaluate(
+        real_clips(), fake_clips()
+    )
+    small = Brightness(most=3)
+    evaluator = Evaluator([RAW], batch_size="auto", extractors={"jet": small})
+    assert evaluator.evaluate(real_clips(), fake_clips()) == expected
+    # 12 clips, halved until they fit, and never more again
+    assert small.calls == [12, 6, *[3] * 4, *[3] * 3, 1]
+
+
+def test_a_batch_size_that_was_chosen_is_kept():
+    net = Brightness(most=3)
+    with pytest.raises(UsageError, match="out of memory with 5 clips at a time on cpu"):
+        Evaluator([RAW], batch_size=5, extractors={"jet": net}).evaluate(real_clips(), fake_clips())
+    with pytest.raises(UsageError, match="one clip does not fit"):
+        Evaluator([RAW], batch_size="auto", extractors={"jet": Brightness(most=0)}).evaluate(
+            real_clips(), fake_clips()
+        )
+
+
+@pytest.mark.parametrize(
+    ("clip", "given"),
+    [
+        (np.zeros((16, 32, 32, 3), np.float32), "torch.float32"),
+        (np.zeros((16, 32, 32, 3), np.int64), "torch.int64"),
+        (np.zeros((16, 32, 32), np.uint8), r"\(1, 16, 32, 32\)"),
+    ],
+)
+def test_only_uint8_frames_are_clips(clip, given):
+    with pytest.raises(DataError, match=f"expected uint8 clips .* 0..255, got .*{given}"):
+        Evaluator([HED]).evaluate(iter([clip] * 3), fake_clips(3))
+
+
+def test_unknown_precisions_and_devices_are_refused():
+    with pytest.raises(UsageError, match="precision 'fp16': choose from fp32, tf32, bf16"):
+        Evaluator([HED], device="cpu", precision="fp16")
+    with pytest.raises(UsageError, match="this cpu has no tf32 arithmetic"):
+        Evaluator([HED], device="cpu", precision="tf32")
+    with pytest.raises(UsageError, match="device 'gpu': choose auto"):
+        Evaluator([HED], device="gpu")
+
+
+def test_a_network_with_other_normalisations_is_refused():
+    torch.manual_seed(0)
+    i3d = I3DLogits(I3D(), WeightsRef("i3d-k400", "other", "0123456789"))
+    with pytest.raises(ProtocolError, match="eps 1e-05, those of extractor 'i3d' have 0.001"):
+        Evaluator([replace(get_protocol("fvd16"), bn_eps=1e-5)], extractors={"i3d": i3d})
 
 
 def test_frames_of_a_clip_are_images_of_a_one_frame_protocol():

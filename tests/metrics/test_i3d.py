@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -5,20 +8,17 @@ from einops import rearrange
 from torch import nn
 from torch.nn import functional as F
 
+from tests.metrics.cores import has_bf16
 from tests.parity import draws
 from tests.weights.made import i3d_state
-from vgbench.errors import DataError, WeightsError
-from vgbench.metrics.extractors.i3d import (
-    I3D,
-    MIXED,
-    I3DLogits,
-    Logits,
-    MaxPool,
-    same_padding,
-    styleganv_preprocess,
-)
+from vgbench.errors import DataError, UsageError, WeightsError
+from vgbench.metrics.extractors import i3d
+from vgbench.metrics.extractors.base import open_extractor
+from vgbench.metrics.extractors.i3d import I3D, MIXED, I3DLogits, Logits, MaxPool, same_padding
+from vgbench.metrics.extractors.resize import I3D_INPUTS, styleganv
 from vgbench.registry import EXTRACTORS
 from vgbench.weights.record import WeightsRef
+from vgbench.weights.store import WeightStore
 
 
 def network():
@@ -98,15 +98,6 @@ def test_pooling_once_equals_pooling_windows(steps):
     assert torch.allclose(head(x), want, rtol=1e-12, atol=1e-14)
 
 
-def test_preprocessing():
-    white, black = torch.full((9, 5, 7, 3), 255).byte(), torch.zeros(9, 5, 7, 3).byte()
-    assert (styleganv_preprocess(white) - 1).abs().max() < 1e-6
-    assert torch.equal(styleganv_preprocess(black), -torch.ones(1, 3, 9, 224, 224))
-    (clip,) = clips(1, height=224, width=224)
-    want = rearrange(2 * clip.double() / 255 - 1, "t h w c -> 1 c t h w")
-    assert (styleganv_preprocess(clip) - want).abs().max() < 3e-7
-
-
 def test_regression(extractor):
     """Our own numbers since parity held; the fixtures are not needed to notice a change."""
     features = extractor(clips(1))[0].double()
@@ -115,14 +106,108 @@ def test_regression(extractor):
     assert (got - want).abs().max() < 2e-5
 
 
+def prepared(clip, prepare=styleganv):
+    return rearrange(prepare(clip), "t c h w -> 1 c t h w")
+
+
+def error(got, want):
+    return ((got - want).norm() / want.norm()).item()
+
+
 @pytest.mark.parametrize("frames", [9, 12])
 def test_folding_changes_rounding_only(plain, extractor, frames):
     clip = clips(4, frames=frames)
     with torch.no_grad():
-        want = plain(styleganv_preprocess(clip[0]))
-    error = (extractor(clip) - want).norm() / want.norm()
-    assert error <= 5e-6
+        want = plain(prepared(clip[0]))
+    assert error(extractor(clip), want) <= 5e-6
     assert not any(isinstance(m, nn.BatchNorm3d) for m in extractor.modules())
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("frames", [9, 17, 18, 23])
+@pytest.mark.parametrize("chunk", [1, 3, 4])
+def test_streaming_in_parts_equals_the_whole_clip(extractor, monkeypatch, frames, chunk):
+    """Up to the third max pool, behind which a clip is whole; for frames of every parity."""
+    x = torch.rand(1, 3, frames, 32, 24) * 2 - 1
+    whole = dict(extractor.net.endpoints(x))["MaxPool3d_3a_3x3"]
+    monkeypatch.setattr(i3d, "CHUNK", chunk)
+    asked = []
+
+    def read(first, last):
+        asked.append(last - first)
+        return x[:, :, first:last]
+
+    got = extractor.net.stem(read, frames)
+    assert max(asked) <= 2 * chunk + 5
+    assert error(got, whole) <= 1e-6
+
+
+@pytest.mark.slow
+def test_a_long_clip_in_parts_is_the_long_clip(plain, extractor):
+    clip = clips(5, frames=70)
+    with torch.no_grad():
+        want = plain(prepared(clip[0]))
+    assert error(extractor(clip), want) <= 5e-6
+
+
+@pytest.mark.slow
+def test_128_frames_stay_under_a_gigabyte_and_a_fifth():
+    code = """
+import resource, torch
+from tests.metrics.test_i3d import network
+from vgbench.metrics.extractors.i3d import I3DLogits
+from vgbench.weights.record import WeightsRef
+from vgbench.weights.store import WeightStore
+torch.set_num_threads(2)
+net = I3DLogits(network(), WeightsRef("i3d", "random"))
+net(torch.zeros(1, 128, 256, 256, 3, dtype=torch.uint8))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    assert int(done.stdout) * 1024 < 1.2e9
+
+
+@pytest.mark.parametrize("name", I3D_INPUTS)
+def test_the_resizing_is_named_and_used(plain, name):
+    named = I3DLogits(network(), WeightsRef("i3d", "random"), preprocess=name)
+    assert named.preprocess_id == named.identity["preprocess"] == name
+    (clip,) = clips(6)
+    want = prepared(clip, I3D_INPUTS[name])
+    assert torch.equal(named.reader(clip[None])(2, 5), want[:, :, 2:5])
+
+
+def test_unknown_resizings_are_refused():
+    with pytest.raises(UsageError, match=r"by styleganv, .*; not by 'tf1'"):
+        I3DLogits(network(), WeightsRef("i3d", "random"), preprocess="tf1")
+
+
+@pytest.mark.skipif(not has_bf16(), reason="this CPU has no bf16 arithmetic")
+def test_bf16_is_close_and_says_so(extractor):
+    half = I3DLogits(network(), WeightsRef("i3d", "random"), precision="bf16")
+    want, got = extractor(clips(2)), half(clips(2))
+    assert got.dtype == torch.float32
+    assert 1e-5 < error(got, want) < 2e-2
+    assert half.precision == "bf16"
+
+
+def test_gpu_groups_do_not_depend_on_the_batch(extractor, monkeypatch):
+    """Groups of a fixed size, as a GPU gets them, on the CPU."""
+    batch = clips(1, 2, 3)
+    want = extractor(batch)
+    monkeypatch.setattr(I3DLogits, "group_size", lambda self, device: 2)
+    assert error(extractor(batch), want) <= 1e-6
+    for clip, feature in zip(batch, extractor(batch), strict=True):
+        assert torch.equal(extractor(clip[None])[0], feature)
+
+
+def test_the_constant_of_the_normalisations_is_an_option(tmp_path):
+    torch.save(i3d_state(scales=True), tmp_path / "mine.pt")
+    WeightStore(tmp_path / "w").import_weights("i3d-k400", tmp_path / "mine.pt")
+    usual, other = (open_extractor("i3d", tmp_path / "w", bn_eps=eps) for eps in (None, 1e-5))
+    assert (usual.bn_eps, other.bn_eps) == (1e-3, 1e-5)
+    assert usual.identity["bn_eps"] != other.identity["bn_eps"]
+    clip = clips(3)
+    assert 1e-4 < error(other(clip), usual(clip)) < 1e-1
 
 
 def test_a_feature_does_not_depend_on_its_batch(extractor):
@@ -159,6 +244,7 @@ def test_without_weights_the_next_step_is_named(tmp_path):
         EXTRACTORS.get("i3d").load(tmp_path)
     assert str(caught.value) == (
         "weights 'i3d-k400' not found and offline; put the file anywhere and run\n"
-        "  vgbench weights import i3d-k400 /path/to/i3d_torchscript.pt"
+        "  vgbench weights import i3d-k400 /path/to/i3d_torchscript.pt\n"
+        "  or, with a connection: vgbench weights fetch i3d-k400"
     )
     assert caught.value.exit_code == 4

@@ -3,15 +3,12 @@ import pytest
 import torch
 from torch import nn
 
+from tests.metrics.cores import has_bf16
 from tests.parity import draws
 from tests.weights.made import inception_state
-from vgbench.errors import DataError, WeightsError
-from vgbench.metrics.extractors.inception import (
-    InceptionPool,
-    InceptionV3,
-    average_pool,
-    tf1_preprocess,
-)
+from vgbench.errors import DataError, UsageError, WeightsError
+from vgbench.metrics.extractors.inception import InceptionPool, InceptionV3, average_pool
+from vgbench.metrics.extractors.resize import INCEPTION_INPUTS, tf1
 from vgbench.registry import EXTRACTORS
 from vgbench.weights.record import WeightsRef
 from vgbench.weights.store import WeightStore
@@ -53,13 +50,19 @@ def test_only_the_last_block_pools_the_maximum(plain):
     assert plain.Mixed_7c.max_pool
 
 
-def test_preprocessing():
-    white = torch.full((1, 5, 7, 3), 255).byte()
-    assert tf1_preprocess(white).unique().tolist() == [127 / 128]
-    assert tf1_preprocess(0 * white).unique().tolist() == [-1]
-    (image,) = images(1, height=299, width=299)
-    want = (image.double() - 128) / 128
-    assert torch.equal(tf1_preprocess(image)[0].double(), want[0].permute(2, 0, 1))
+@pytest.mark.parametrize("name", INCEPTION_INPUTS)
+def test_the_resizing_is_named_and_used(plain, name):
+    named = InceptionPool(network(), WeightsRef("inception", "random"), preprocess=name)
+    assert named.preprocess_id == name
+    assert named.identity["preprocess"] == name
+    with torch.no_grad():
+        want = plain(INCEPTION_INPUTS[name](images(6)[0]))
+    assert (named(images(6)) - want).norm() <= 5e-6 * want.norm()
+
+
+def test_unknown_resizings_are_refused(plain):
+    with pytest.raises(UsageError, match="by tf1, torch, clean; not by 'pil'"):
+        InceptionPool(network(), WeightsRef("inception", "random"), preprocess="pil")
 
 
 def test_regression(extractor):
@@ -72,7 +75,7 @@ def test_regression(extractor):
 
 def test_folding_changes_rounding_only(plain, extractor):
     with torch.no_grad():
-        want = plain(tf1_preprocess(images(4)[0]))
+        want = plain(tf1(images(4)[0]))
     error = (extractor(images(4)) - want).norm() / want.norm()
     assert error <= 5e-6
     assert not any(isinstance(m, nn.BatchNorm2d) for m in extractor.modules())
@@ -87,8 +90,17 @@ def test_a_feature_does_not_depend_on_its_batch(extractor):
         assert torch.equal(extractor(image[None])[0], feature)
 
 
+@pytest.mark.skipif(not has_bf16(), reason="this CPU has no bf16 arithmetic")
+def test_bf16_is_close_and_says_so(extractor):
+    half = InceptionPool(network(), WeightsRef("inception", "random"), precision="bf16")
+    want, got = extractor(images(2)), half(images(2))
+    assert got.dtype == torch.float32
+    assert 1e-5 < (got - want).norm() / want.norm() < 2e-2
+    assert (half.precision, extractor.precision) == ("bf16", "fp32")
+
+
 def test_longer_clips_are_refused(extractor):
-    with pytest.raises(DataError, match="got clips of 2 frames"):
+    with pytest.raises(DataError, match="at most 1 frames, got 2"):
         extractor(torch.zeros(1, 2, 8, 8, 3, dtype=torch.uint8))
 
 

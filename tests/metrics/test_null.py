@@ -5,7 +5,8 @@ import pytest
 
 from vgbench.metrics.energy import energy_distance
 from vgbench.metrics.frechet import frechet_distance
-from vgbench.metrics.null import permutation_null, random_splits, two_sample
+from vgbench.metrics.null import permutation_null, random_splits
+from vgbench.metrics.statistics import two_sample
 
 
 def rows(n, d, seed=0, shift=0.0):

@@ -22,17 +22,54 @@ from vgbench.registry import EXTRACTORS
 
 # A hash that moves makes every published number incomparable: raise the protocol's version instead.
 GOLDEN = {
-    "fvd16/vgbench@1": "9a28227744dd",
-    "fvd128/vgbench@1": "75abb99b9504",
-    "fvd16/styleganv@1": "67e3ea41b628",
-    "fvd128/styleganv@1": "ecff1785d132",
-    "fvd128s8/styleganv@1": "561e0951af94",
-    "fid/vgbench@1": "8a03bd69c827",
-    "fid50k/styleganv@1": "bd391083c443",
-    "hed16/vgbench@1": "b187e0b3049e",
-    "hfd16/vgbench@1": "ad25ebbfa622",
-    "hed16/demo@1": "7398ce84ba37",
-    "hfd16/demo@1": "6b6f452a627a",
+    "coverage16/vgbench@1": "db4c69f434e0",
+    "density16/vgbench@1": "52848c402939",
+    "fid/vgbench@1": "b5c3625820b3",
+    "fid50k/styleganv@1": "7b229539ce63",
+    "fid50k/styleinv@1": "c9bff9de62d8",
+    "fvd128/lvg@1": "afdfe65d7f87",
+    "fvd128/styleganv@1": "f9b3425c10ad",
+    "fvd128/styleinv@1": "c402c8868f60",
+    "fvd128/vgbench@1": "a7d20cdb8b17",
+    "fvd128s4/styleinv@1": "21da5e3b115a",
+    "fvd128s8/lvg@1": "dbb4a9d1822d",
+    "fvd128s8/styleganv@1": "d9253e210b5c",
+    "fvd128s8/styleinv@1": "e2bf69c2dc9e",
+    "fvd128s8/vgbench@1": "de50f766f372",
+    "fvd16/cdfvd@1": "78b6b697cc0a",
+    "fvd16/common-metrics@1": "363c2f79ed1d",
+    "fvd16/digan@1": "732dd3b4c92c",
+    "fvd16/lvg@1": "e64d14068a46",
+    "fvd16/mocoganhd@1": "0a46e2e219af",
+    "fvd16/original@1": "1feaa54e68f9",
+    "fvd16/styleganv@1": "dad09b376989",
+    "fvd16/styleinv@1": "d6ad756d163b",
+    "fvd16/vgbench@1": "25257887a33c",
+    "fvdinf128/vgbench@1": "7c7c9f890558",
+    "fvdinf16/vgbench@1": "6125a2b39566",
+    "hcoverage16/vgbench@1": "41f76cde0ce3",
+    "hdensity16/vgbench@1": "f53c242cd241",
+    "hed128/vgbench@1": "c5aed771213c",
+    "hed16/demo@1": "b44117391f2a",
+    "hed16/vgbench@1": "bff9a129d600",
+    "hfd128/vgbench@1": "a9f79763c4b7",
+    "hfd16/demo@1": "c20becd95b77",
+    "hfd16/vgbench@1": "e808e1e543cf",
+    "hmmd16/vgbench@1": "e55370caca25",
+    "hprecision16/vgbench@1": "2352b99d220f",
+    "hrecall16/vgbench@1": "65941f6c0589",
+    "kid/subsets@1": "f0bc543a774b",
+    "kid/vgbench@1": "9c096eb06f99",
+    "kvd128/vgbench@1": "85601de13231",
+    "kvd16/digan@1": "8a7da9d80316",
+    "kvd16/vgbench@1": "32e9f7e83484",
+    "precision16/vgbench@1": "898c6e594492",
+    "recall16/vgbench@1": "98e977818b8a",
+    "rfd128/vgbench@1": "3d63dae39835",
+    "rfd16/vgbench@1": "4f712f8571ed",
+    "rkvd128/vgbench@1": "75d74afdb883",
+    "rkvd16/vgbench@1": "5e0e2c871883",
+    "vfid/g3an@1": "1c584436ca54",
 }
 
 
@@ -49,6 +86,7 @@ def test_every_field_moves_the_hash():
             others = set(get_args(kind)) - {value}
         else:
             others = {"other"} if kind is str else {not value} if kind is bool else {7}
+            others = {0.5} if kind == float | None else others
         for other in others:
             assert replace(base, **{field.name: other}).hash != base.hash, field.name
 
@@ -102,12 +140,110 @@ def test_vgbench_rules():
     demo, full = get_protocol("hed16/demo"), get_protocol("hed16")
     assert replace(demo, variant="vgbench", n_real=2048) == full
     assert replace(get_protocol("hfd16"), metric="hed16", statistic="energy") == full
+    assert get_protocol("fid").n_real == get_protocol("fid").n_fake == 50_000
+
+
+# What each peer does differently from StyleGAN-V, word for word the table of the documentation.
+DIFFERENCES = {
+    "fvd16/original": {
+        "preprocess": "tf1-224",
+        "n_real": None,
+        "n_fake": None,
+        "min_length": "span",
+        "ddof": 1,
+        "square_root": "svd-1e-10",
+        "arithmetic": "float32",
+    },
+    "fvd16/mocoganhd": {
+        "preprocess": "tf1-224",
+        "min_length": "span",
+        "ddof": 1,
+        "square_root": "svd-1e-10",
+        "arithmetic": "float32",
+        "fake_codec": "h264",
+    },
+    "fvd16/digan": {
+        "preprocess": "short-side-224+centre-crop",
+        "bn_eps": 1e-5,
+        "trials": 10,
+        "real_order": "shuffled",
+        "fake_uint8": "truncate",
+        "ddof": 1,
+        "square_root": "svd-1e-10",
+        "arithmetic": "float32",
+        "seed": 42,
+    },
+    "fvd16/lvg": {
+        "real_clips": "cycle-videos",
+        "real_order": "shuffled",
+        "min_length": "span",
+    },
+    "fvd16/styleinv": {
+        "real_order": "shuffled",
+        "min_length": "span",
+        "square_root": "svd-1e-10",
+    },
+    "fvd16/cdfvd": {
+        "bn_eps": 1e-5,
+        "n_real": None,
+        "real_order": "shuffled",
+        "min_length": "span",
+        "fake_reuse": "with-replacement",
+        "fake_uint8": "truncate",
+    },
+    "fvd16/common-metrics": {
+        "preprocess": "short-side-224+centre-crop",
+        "n_real": None,
+        "n_fake": None,
+        "min_length": "span",
+        "ddof": 1,
+    },
+    "fvd16/vgbench": {"n_fake": None, "fake_start": "uniform", "ddof": 1},
+}
+
+
+@pytest.mark.parametrize(("name", "expected"), DIFFERENCES.items())
+def test_peers_differ_in_what_they_are_known_to_differ(name, expected):
+    base, peer = get_protocol("fvd16/styleganv"), get_protocol(name)
+    differing = {
+        field.name: getattr(peer, field.name)
+        for field in fields(peer)
+        if field.name != "variant" and getattr(peer, field.name) != getattr(base, field.name)
+    }
+    assert differing == expected
+
+
+def test_lengths_of_peers():
+    assert get_protocol("fvd128s8/styleganv").min_frames == 128
+    assert get_protocol("fvd128s8/styleinv").min_frames == 121
+    assert get_protocol("fvd2048_512f_subsample4f").min_frames == 127 * 4 + 1
+    assert get_protocol("fvd128s4/styleinv").fake_span == 509
+
+
+def test_image_protocols_of_peers():
+    full, drawn = get_protocol("fid50k/styleganv"), get_protocol("fid50k/styleinv")
+    assert (full.real_clips, drawn.real_clips) == ("all-frames", "random-videos")
+    assert (full.n_real, drawn.n_real, drawn.n_fake) == (None, 50_000, 50_000)
+    assert (full.square_root, drawn.square_root) == ("exact", "svd-1e-10")
+    assert drawn.frames_per_fake_video == 16
+    g3an = get_protocol("vfid")
+    assert (g3an.real_start, g3an.fake_start, g3an.preprocess) == (
+        "centre",
+        "centre",
+        "kinetics-112",
+    )
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS.load_all().values(), ids=list(PROTOCOLS))
 def test_extractors_exist_and_preprocess_as_named(protocol):
-    extractor = EXTRACTORS.get(protocol.extractor)
-    assert extractor.preprocess_id.startswith(protocol.preprocess)
+    name, _, seed = protocol.extractor.partition(":")
+    extractor = EXTRACTORS.get(name)
+    known = getattr(extractor, "inputs", None)
+    if known is None:
+        assert extractor.preprocess_id.startswith(protocol.preprocess)
+    else:
+        assert protocol.preprocess in known
+    assert bool(seed) <= getattr(extractor, "takes_seed", False)
 
 
 @pytest.mark.parametrize(
@@ -122,6 +258,17 @@ def test_extractors_exist_and_preprocess_as_named(protocol):
         ("fid50k_full", "official", "ab" * 32, "FID50k"),
         ("hed16", "handcrafted", "", "hED16"),
         ("hfd16/demo", "handcrafted", "", "hFD16"),
+        ("hed128", "handcrafted", "", "hED128"),
+        ("hcoverage16", "handcrafted", "", "hcoverage16"),
+        ("kvd16", "official", "ab" * 32, "KVD16"),
+        ("kvd16/digan", "other", "0123456789", "KD16[i3d:01234567]"),
+        ("kid", "official", "ab" * 32, "KID"),
+        ("fvdinf16", "official", "ab" * 32, "FVDinf16"),
+        ("precision16", "official", "ab" * 32, "precision16"),
+        ("precision16", "other", "0123456789", "precision16[i3d:01234567]"),
+        ("vfid", "official", "ab" * 32, "vFID"),
+        ("rfd16", "random", "0123456789", "rFD16"),
+        ("rkvd128", "random", "", "rKVD128"),
     ],
 )
 def test_a_number_is_named_after_its_weights(name, identity, sha256, expected):
@@ -175,6 +322,22 @@ def test_too_few_videos_are_refused_word_for_word():
     with pytest.raises(ProtocolError, match="0 real clips"):
         check_enough(get_protocol("hed16"), [])
     check_enough(get_protocol("hed16"), [16] * 3)
+
+
+def test_fewer_generated_clips_than_the_protocol_fixes_are_refused():
+    with pytest.raises(ProtocolError) as error:
+        refuse_few(get_protocol("fvd16/styleganv"), 2048, 500)
+    assert str(error.value) == (
+        "protocol fvd16/styleganv@1 needs 2048 generated clips; there are 500\n"
+        "  Nothing was evaluated."
+    )
+    refuse_few(get_protocol("fvd16"), 2048, 500)
+
+
+def test_directions():
+    higher = {n for n, p in PROTOCOLS.load_all().items() if p.higher_is_better}
+    assert {get_protocol(n).id for n in ("recall16", "hcoverage16")} <= higher
+    assert not {get_protocol(n).id for n in ("fvd16", "hed16", "kid")} & higher
 
 
 def test_notes_about_counts():

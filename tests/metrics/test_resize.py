@@ -1,8 +1,22 @@
 import numpy as np
 import pytest
 import torch
+from einops import rearrange
+from PIL import Image
 
-from vgbench.metrics.extractors.resize import resize_half_pixel, resize_tf1
+from vgbench.metrics.extractors.resize import (
+    KINETICS_MEAN,
+    clean,
+    kinetics_112,
+    resize_clean,
+    resize_half_pixel,
+    resize_tf1,
+    short_side_224,
+    styleganv,
+    tf1,
+    tf1_224,
+    torch_299,
+)
 
 
 def by_definition(image, height, width, shift):
@@ -48,3 +62,76 @@ def test_no_antialiasing():
     comb = torch.tensor([0.0, 255.0] * 8).reshape(1, 1, 1, 16)
     assert resize_tf1(comb, 1, 8).unique().tolist() == [0]
     assert resize_half_pixel(comb, 1, 4).unique().tolist() == [127.5]
+
+
+def noise(height, width, n=2, seed=0):
+    pixels = np.random.default_rng(seed).integers(0, 256, (n, height, width, 3), np.uint8)
+    return torch.from_numpy(pixels)
+
+
+@pytest.mark.parametrize("size", [(40, 52), (300, 410), (299, 299)])
+def test_clean_is_pillows_bicubic_of_float_channels(size):
+    image = noise(*size)
+    got = clean(image) * 128 + 128
+    for i, channel in ((0, 0), (1, 2)):
+        plane = Image.fromarray(image[i, :, :, channel].numpy().astype(np.float32))
+        want = np.asarray(plane.resize((299, 299), Image.Resampling.BICUBIC)).clip(0, 255)
+        assert np.abs(got[i, channel].numpy() - want).max() < 2e-3
+
+
+def test_clean_antialiases():
+    comb = torch.tensor([0.0, 255.0] * 32).reshape(1, 1, 1, 64).expand(1, 1, 8, 64)
+    middle = resize_clean(comb, 8, 16)[..., 4:-4]
+    assert (middle - 127.5).abs().max() < 15  # where the others read 0 or 255 only
+
+
+@pytest.mark.parametrize("size", [(64, 64), (256, 340)])
+def test_kinetics_is_pillows_bilinear_minus_the_mean_colour(size):
+    image = noise(*size)
+    mean = torch.tensor(KINETICS_MEAN)
+    got = rearrange(kinetics_112(image), "n c h w -> n h w c") + mean
+    want = np.asarray(
+        Image.fromarray(image[1].numpy()).resize((112, 112), Image.Resampling.BILINEAR)
+    )
+    difference = np.abs(got[1].numpy() - want)
+    assert difference.max() < 1.01
+    assert (difference > 0.5).mean() < 0.02
+
+
+@pytest.mark.parametrize("prepare", [styleganv, tf1_224, short_side_224, torch_299])
+def test_scaling_to_one(prepare):
+    white = torch.full((1, 5, 7, 3), 255).byte()
+    assert (prepare(white) - 1).abs().max() < 1e-6
+    assert prepare(0 * white).unique().tolist() == [-1]
+
+
+@pytest.mark.parametrize("prepare", [tf1, clean])
+def test_scaling_around_128(prepare):
+    white = torch.full((1, 5, 7, 3), 255).byte()
+    assert prepare(white).unique().tolist() == [127 / 128]
+    assert prepare(0 * white).unique().tolist() == [-1]
+
+
+@pytest.mark.parametrize("prepare", [styleganv, tf1_224, short_side_224, tf1, torch_299])
+def test_frames_of_the_right_size_are_scaled_only(prepare):
+    side = prepare(noise(4, 4)).shape[-1]
+    image = noise(side, side)
+    pixels = rearrange(image.double(), "n h w c -> n c h w")
+    want = (pixels - 128) / 128 if prepare is tf1 else 2 * pixels / 255 - 1
+    assert (prepare(image) - want).abs().max() < 3e-7
+
+
+def test_the_aspect_is_kept_by_the_crop_only():
+    """A square in a wide frame; its sides after resizing, from the area of the bright pixels."""
+    frame = torch.zeros(1, 40, 90, 3, dtype=torch.uint8)
+    frame[:, 10:30, 35:55] = 255
+    for prepare, sides in ((short_side_224, (112, 112)), (styleganv, (112, 50))):
+        bright = prepare(frame)[0, 0] > 0
+        assert bright.any(1).sum() == pytest.approx(sides[0], abs=2)
+        assert bright.any(0).sum() == pytest.approx(sides[1], abs=2)
+    assert short_side_224(frame.transpose(1, 2)).shape == (1, 3, 224, 224)
+
+
+def test_frames_stay_channels_last():
+    for prepare in (styleganv, short_side_224, torch_299, clean):
+        assert prepare(noise(30, 50)).is_contiguous(memory_format=torch.channels_last)

@@ -9,6 +9,7 @@ import pytest
 from vgbench.errors import DataError
 from vgbench.report.rows import (
     COLUMNS,
+    RANKING_KEY,
     LeaderboardRow,
     collect,
     ranked,
@@ -27,6 +28,7 @@ ROW = LeaderboardRow(
     floor=0.001,
     null_mean=0.0,
     null_sd=0.002,
+    null_z=150.0,
     higher_is_better=False,
     protocol_id="hed16/demo@1",
     protocol_hash="abc",
@@ -108,6 +110,50 @@ def test_rows_of_different_keys_never_share_a_ranking():
     assert sorted(len(group) for group in groups) == [1, 1, 3]
     largest = max(groups, key=len)
     assert [row.value for row in largest[:2]] == [1.0, 3.0]
+
+
+# All that the specification of rows names; what a row has besides is ours.
+MANDATORY = (
+    "metric, value, ci_lo, ci_hi, protocol_id, feature_net, feature_net_sha256, weights_identity, "
+    "preprocess_id, n_real, n_fake, n_real_videos, n_fake_videos, frames, stride, resolution, "
+    "dataset_fingerprint, split, seed_data, seed_gen, ddof, checkpoint_sha256, selection, "
+    "precision, device, vgbench_version, date"
+).split(", ")
+KEY = (
+    "metric, protocol_id, feature_net_sha256, preprocess_id, n_real, n_fake, frames, stride, "
+    "resolution, dataset_fingerprint, split, ddof, precision"
+).split(", ")
+
+
+def test_a_row_has_every_column():
+    assert set(MANDATORY) <= set(COLUMNS)
+    assert set(KEY) <= set(RANKING_KEY) <= set(COLUMNS)
+    assert len(set(COLUMNS)) == len(COLUMNS)
+    assert (COLUMNS[0], COLUMNS[-1]) == ("model", "note")
+
+
+def test_a_mixed_board_is_never_ranked_across_keys():
+    changed = {
+        "metric": "FD16[jet:0]",
+        "resolution": "64x64",
+        "source": "paper",
+        "protocol_id": "hed16/vgbench@1",
+        "feature_net_sha256": "1" * 64,
+        "preprocess_id": "yuv601-l4",
+        "dataset_fingerprint": "0" * 64,
+        "split": "test",
+        "precision": "bf16",
+        "dataset": "other",
+        "protocol_hash": "def",
+    } | dict.fromkeys(("n_real", "n_fake", "frames", "stride", "ddof"), 7)
+    assert set(changed) == set(RANKING_KEY)
+    others = [replace(ROW, value=0.0, **{name: value}) for name, value in changed.items()]
+    free = [replace(ROW, model=f"m{i}", value=9.0 - i, seed_gen=i, device=str(i)) for i in range(5)]
+    groups = ranked([*others, *free, ROW])
+    assert sorted(len(group) for group in groups) == [1] * len(others) + [6]
+    (board,) = (group for group in groups if len(group) == 6)
+    assert [row.value for row in board] == sorted(row.value for row in board)
+    assert all(len({row.ranking_key for row in group}) == 1 for group in groups)
 
 
 def test_higher_is_better_is_ranked_the_other_way():

@@ -10,6 +10,7 @@ from torch import nn
 from tests.parity import draws
 from vgbench.metrics.extractors.i3d import I3D
 from vgbench.metrics.extractors.inception import InceptionV3
+from vgbench.weights.catalog import CatalogEntry, KnownFile
 from vgbench.weights.crc32c import masked_crc32c
 
 
@@ -200,3 +201,32 @@ def save_checkpoint(prefix, variables, entries_per_block=50, dtype=1):
     prefix.parent.mkdir(parents=True, exist_ok=True)
     prefix.with_name(prefix.name + ".index").write_bytes(bytes(table))
     prefix.with_name(prefix.name + ".data-00000-of-00001").write_bytes(bytes(data))
+
+
+# A network of one layer, for what does not depend on the network -------------------------------
+
+
+class Tiny(nn.Module):
+    """The first layer of I3D alone; files of it take no time."""
+
+    def __init__(self):
+        super().__init__()
+        self.Conv3d_1a_7x7 = nn.ModuleDict({"conv3d": nn.Conv3d(3, 8, 7, bias=False)})
+
+
+TINY = CatalogEntry(
+    name="tiny",
+    title="a tiny network",
+    network="tests.weights.made:Tiny",
+    example="tiny.pt",
+    home="https://tiny.example",
+    licence="CC0",
+    aliases=("small",),
+    files=(KnownFile("tiny.pt", official=True, page="https://tiny.example/page"),),
+)
+
+
+def save_tiny(path, seed=0):
+    """Writes a state dict of the tiny network and returns its bytes."""
+    torch.save(drawn_state(Tiny, seed), path)
+    return path.read_bytes()

@@ -4,16 +4,19 @@ import torch
 
 from tests.weights.made import (
     deepmind_names,
+    drawn_state,
     i3d_state,
     inception_state,
     stylegan_v_names,
 )
 from vgbench.errors import WeightsError
+from vgbench.metrics.extractors.resnext import ResNeXt101
 from vgbench.weights.catalog import read_catalog
 from vgbench.weights.layouts import to_ours, to_tensorflow
 from vgbench.weights.store import network_shapes
 
 I3D_SHAPES = network_shapes(read_catalog()["i3d-k400"])
+RESNEXT_SHAPES = network_shapes(read_catalog()["resnext101-k400"])
 INCEPTION_SHAPES = network_shapes(read_catalog()["inception-2015"])
 
 
@@ -120,6 +123,24 @@ def test_inception_files_give_the_same_tensors():
     tensors, layout = to_ours(nvidia_names(state), INCEPTION_SHAPES)
     assert layout == "nvidia"
     assert_same(tensors, state)
+
+
+def test_a_resnext_as_its_makers_saved_it():
+    state = drawn_state(ResNeXt101)
+    theirs = {f"module.{name}": tensor for name, tensor in reversed(state.items())}
+    theirs |= {"module.bn1.num_batches_tracked": torch.tensor(9)}
+    tensors, layout = to_ours(theirs, RESNEXT_SHAPES)
+    assert layout == "3d-resnets"
+    assert_same(tensors, state)
+    # names of the published file
+    names = {"conv1.weight", "bn1.running_var", "layer1.0.downsample.0.weight", "fc.bias"}
+    names |= {"layer3.22.conv2.weight", "layer4.2.bn3.bias", "layer1.0.downsample.1.running_mean"}
+    assert names <= state.keys()
+    theirs["module.fc.bias"] = torch.zeros(600)
+    with pytest.raises(WeightsError, match="600 classes"):
+        to_ours(theirs, RESNEXT_SHAPES)
+    with pytest.raises(WeightsError, match="another network, in layout '3d-resnets'"):
+        to_ours(theirs, I3D_SHAPES)
 
 
 def test_to_tensorflow_is_the_inverse():

@@ -5,20 +5,25 @@ import subprocess
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from tests.parity import draws
 from tests.weights.made import (
+    TINY,
     deepmind_names,
     i3d_state,
     save_checkpoint,
+    save_tiny,
     save_torchscript,
     stylegan_v_names,
 )
-from vgbench.errors import UnknownNameError, WeightsError
+from vgbench.errors import UnknownNameError, UsageError, WeightsError
 from vgbench.metrics.extractors.i3d import I3DLogits
+from vgbench.metrics.extractors.jet import Jet
+from vgbench.metrics.protocol import get_protocol, metric_name
 from vgbench.weights.catalog import KnownFile, find_entry, read_catalog
 from vgbench.weights.crc32c import masked_crc32c
-from vgbench.weights.store import WeightStore, tensors_sha256
+from vgbench.weights.store import WeightStore, convert, tensors_sha256
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +141,8 @@ def test_missing_weights_say_how_to_install_them(tmp_path):
             WeightStore(tmp_path / "absent").load(name)
         assert str(caught.value) == (
             f"weights '{name}' not found and offline; put the file anywhere and run\n"
-            f"  vgbench weights import {name} /path/to/{example}"
+            f"  vgbench weights import {name} /path/to/{example}\n"
+            f"  or, with a connection: vgbench weights fetch {name}"
         )
 
 
@@ -171,6 +177,7 @@ def test_list_shows_what_is_installed(files, tmp_path):
         "i3d-k400": None,
         "i3d-k400-imagenet": None,
         "inception-2015": None,
+        "resnext101-k400": None,
     }
     installed = store.import_weights("i3d-k400", files[0])
     assert {e.name: got for e, got in store.list_weights()}["i3d-k400"] == installed
@@ -197,5 +204,63 @@ def test_the_catalog_is_complete():
         assert entry.licence
         assert any(file.official for file in entry.files)
         assert all(len(crc) == 8 and int(crc, 16) >= 0 for crc in entry.crc32c.values())
+        assert entry.home.startswith("https://")
         assert all(len(f.git_blob_sha1) in (0, 40) for f in entry.files)
+        assert all(f.page.startswith("https://") for f in entry.files)
+        assert all(url.startswith("https://") for f in entry.files for url in f.download)
     assert find_entry(catalog, "rgb_scratch").name == "i3d-k400"
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    """A store of the tiny network and its file."""
+    save_tiny(tmp_path / "tiny.pt")
+    return WeightStore(tmp_path / "store", {"tiny": TINY}), tmp_path / "tiny.pt"
+
+
+def test_verify_reads_everything_and_identifies_afresh(tiny):
+    store, file = tiny
+    with pytest.raises(WeightsError, match="'tiny' not found"):
+        store.verify("tiny")
+    installed = store.import_weights("tiny", file)
+    assert store.verify("small") == installed
+    known = KnownFile("the file", official=True, sha256_prefix=installed.sha256[:8])
+    later = WeightStore(store.folder, {"tiny": dataclasses.replace(TINY, files=(known,))})
+    assert later.verify("tiny").identity == "official"
+    path = store.folder / "tiny.safetensors"
+    path.write_bytes(path.read_bytes()[:-1] + b"\x7f")
+    with pytest.raises(WeightsError, match="damaged: the tensors changed"):
+        store.verify("tiny")
+
+
+def test_convert_writes_our_names_and_installs_nothing(files, tmp_path):
+    layout = convert("rgb_scratch", files[1], tmp_path / "new.safetensors")
+    assert layout == "stylegan-v (torchscript)"
+    tensors = load_file(tmp_path / "new.safetensors")
+    assert tensors_sha256(tensors) == tensors_sha256(i3d_state())
+    assert [p.name for p in tmp_path.iterdir()] == ["new.safetensors"]
+    again = WeightStore(tmp_path / "store").import_weights("i3d-k400", tmp_path / "new.safetensors")
+    assert again.layout == "piergiaj (safetensors)"
+
+
+@pytest.mark.parametrize("target", ["there.safetensors", "new.pt", "absent/new.safetensors"])
+def test_convert_refuses_other_targets(tiny, tmp_path, target):
+    (tmp_path / "there.safetensors").write_bytes(b"precious")
+    with pytest.raises(UsageError, match="expected the name of a new file"):
+        convert("tiny", tiny[1], tmp_path / target, {"tiny": TINY})
+    assert (tmp_path / "there.safetensors").read_bytes() == b"precious"
+
+
+@pytest.mark.parametrize(("official", "expected"), [(True, "FVD16"), (False, "FD16[i3d:{}]")])
+def test_the_name_of_a_number_follows_the_tensors(files, tmp_path, official, expected):
+    store = WeightStore(tmp_path, catalog_with(crc32c=checksums() if official else {}))
+    store.import_weights("i3d-k400", files[2])
+    _, ref = store.load("i3d-k400")
+    name = metric_name(get_protocol("fvd16"), ref.identity, ref.sha256)
+    assert name == expected.format(tensors_sha256(i3d_state())[:8])
+
+
+def test_without_weights_a_number_is_never_called_fvd():
+    ref = Jet.load().weights
+    names = [metric_name(get_protocol(p), ref.identity, ref.sha256) for p in ("hed16", "hfd16")]
+    assert names == ["hED16", "hFD16"]

@@ -23,6 +23,16 @@ def weights_dir(given: str | None = None) -> Path | None:
     return Path(chosen).expanduser() if chosen else None
 
 
+def features_dir(given: str | None = None) -> Path | None:
+    """Returns the folder that features are kept in: option, environment, or the default.
+
+    None where the option or the environment says `none`: nothing is kept.
+    """
+    default = Path.home() / ".cache" / "vgbench" / "features"
+    chosen = str(given or os.environ.get("VGBENCH_FEATURES_DIR") or default)
+    return None if chosen == "none" else Path(chosen).expanduser()
+
+
 def runs_dir() -> Path:
     """Returns the folder that run folders are made in."""
     return Path(os.environ.get("VGBENCH_RUNS_DIR") or "runs")

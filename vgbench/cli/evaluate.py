@@ -1,7 +1,7 @@
 """`vgbench eval`: measure a checkpoint or a folder of videos."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of generated videos.")
 @click.option("--batch", default="auto", show_default=True, help="Clips at a time, or auto.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@click.option("--precision", default="fp32", show_default=True, help="fp32, tf32 or bf16.")
+@click.option("--features-dir", help="Folder that features are kept in, or none.")
+@click.option("--explain", is_flag=True, help="Print the whole protocols and evaluate nothing.")
 @click.option("--data-dir", help="Folder of prepared data sets.")
 @click.option(
     "-o",
@@ -37,9 +40,13 @@ def evaluate(checkpoint: Path | None, **options: Any) -> None:
     Examples:
       vgbench eval runs/g3an-shapes-20260101-1a2b
       vgbench eval --from-videos generated/ --dataset clips --protocol hed16
+      vgbench eval --explain --protocol fvd16/styleganv
     """
     from vgbench.errors import UsageError
 
+    if options["explain"]:
+        _explain(checkpoint, options)
+        return
     if (checkpoint is None) == (options["from_videos"] is None):
         raise UsageError(
             "give a checkpoint or run folder, or --from-videos DIR, not both\n"
@@ -78,7 +85,9 @@ def _evaluate(
         seed=options["seed"],
         device=options["device"],
         batch_size=_batch(options["batch"]),
+        precision=options["precision"],
         weights_dir=common.weights_dir(),
+        feature_cache=common.features_dir(options["features_dir"]),
         on_progress=stage_listener(console),
     )
     if options["name"]:
@@ -87,6 +96,18 @@ def _evaluate(
     if trained_on != source.fingerprint:
         rows = [_noted(row, "not the data set the checkpoint trained on") for row in rows]
     return rows, options["output"] or _default_output(fake, protocols, options["seed"])
+
+
+def _explain(checkpoint: Path | None, options: dict[str, Any]) -> None:
+    """Prints protocols, and the counts if it is known what they would be evaluated on."""
+    from vgbench.cli.explain import explain
+    from vgbench.models.checkpoint import find_checkpoint, read_checkpoint
+
+    about: dict[str, Any] = {}
+    if checkpoint is not None:
+        about = read_checkpoint(find_checkpoint(checkpoint))["vgbench"]
+    source = _source(about, options) if about or options["dataset"] else None
+    explain(_protocols(options["protocols"], about), source)
 
 
 def _source(about: dict[str, Any], options: dict[str, Any]) -> "VideoSource":
@@ -118,11 +139,11 @@ def _protocols(given: str | None, about: dict[str, Any]) -> list[str]:
     return (["fvd16"] if "i3d-k400" in installed else []) + ["hed16", "hfd16"]
 
 
-def _batch(given: str) -> int:
+def _batch(given: str) -> 'int | Literal["auto"]':
     from vgbench.errors import UsageError
 
     if given == "auto":
-        return 16
+        return "auto"
     if not given.isdecimal() or int(given) < 1:
         raise UsageError(f"--batch {given}: expected auto or an integer >= 1")
     return int(given)
@@ -155,7 +176,9 @@ def _store(rows: "list[LeaderboardRow]", output: Path) -> None:
     for row in rows:
         floor = "" if row.floor is None else f"   floor {row.floor:.4f} (real against real)"
         null = "" if row.null_mean is None else f"   null {row.null_mean:.4f} ± {row.null_sd:.4f}"
-        console.print(f"[bold]{_escape(row.metric)} {row.value:.4f}[/bold]{floor}{null}")
+        sure = "" if row.ci_lo is None else f"   95 % [{row.ci_lo:.4f}, {row.ci_hi:.4f}]"
+        sure = _escape(sure)
+        console.print(f"[bold]{_escape(row.metric)} {row.value:.4f}[/bold]{sure}{floor}{null}")
         if row.note:
             console.print(f"  note: {_escape(row.note)}")
     console.print(f"stored in {output}")

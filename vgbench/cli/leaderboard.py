@@ -97,7 +97,11 @@ def _table(rows: "list[LeaderboardRow]", notes: list[str]) -> Any:
         f"{first.protocol_id} #{first.protocol_hash[:8]}"
     )
     table = Table(title=escape(title), title_justify="left")
-    for name in ("model", "kclips", first.metric, "floor", "null", "seed", "checkpoint", ""):
+    names = (
+        *("model", "kclips", first.metric, "95 %", "floor", "null", "seed"),
+        *("checkpoint", "selection", ""),
+    )
+    for name in names:
         right = name in (first.metric, "floor", "kclips")
         table.add_column(escape(name), justify="right" if right else "left")
     for row in rows:
@@ -111,9 +115,11 @@ def _cells(row: "LeaderboardRow", notes: list[str]) -> list[str]:
         row.model,
         "" if row.clips_seen is None else f"{row.clips_seen / 1000:g}",
         f"{row.value:.4f}",
+        "" if row.ci_lo is None else f"{row.ci_lo:.4f} to {row.ci_hi:.4f}",
         "" if row.floor is None else f"{row.floor:.4f}",
         null,
         str(row.seed_gen),
         row.checkpoint_sha256[:8],
+        "" if row.selection == "none" else row.selection,
         f"({notes.index(row.note) + 1})" if row.note else "",
     ]

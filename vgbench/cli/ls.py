@@ -46,18 +46,9 @@ def _models() -> list[dict[str, Any]]:
 
 
 def _datasets(given: str | None) -> list[dict[str, Any]]:
-    from vgbench.data.config import find_prepared
-    from vgbench.registry import DATASETS
+    from vgbench.config.listing import dataset_rows
 
-    built_in = [
-        {"dataset": name, "kind": "built in", "about": schema.summary}
-        for name, schema in DATASETS.load_all().items()
-    ]
-    prepared = [
-        {"dataset": name, "kind": "prepared", "about": str(path)}
-        for name, path in find_prepared(common.data_dir(given)).items()
-    ]
-    return built_in + prepared
+    return dataset_rows(common.data_dir(given))
 
 
 def _metrics() -> list[dict[str, Any]]:
@@ -89,9 +80,14 @@ def _extractors() -> list[dict[str, Any]]:
     from vgbench.registry import EXTRACTORS
 
     return [
-        {"extractor": name, "features": found.dim, "preprocess": found.preprocess_id}
+        {"extractor": name, "features": found.dim, "preprocess": _inputs(found)}
         for name, found in EXTRACTORS.load_all().items()
     ]
+
+
+def _inputs(extractor: Any) -> str:
+    """Returns the ways in which an extractor prepares frames, the default first."""
+    return ", ".join(getattr(extractor, "inputs", ())) or str(extractor.preprocess_id)
 
 
 def _plugins() -> list[dict[str, Any]]:

@@ -66,7 +66,10 @@ def _compose(words: list[str], options: dict[str, Any]) -> "RunConfig":
     from vgbench.metrics.protocol import get_protocol
 
     config = compose(words, common.data_dir(options["data_dir"]), options["config_dir"])
-    for name in config.protocol.names:  # a typo would only show after training
+    for name in (
+        *config.protocol.names,
+        config.protocol.watched,
+    ):  # a typo would only show after training
         get_protocol(name)
     return config
 

@@ -1,15 +1,18 @@
-"""`vgbench weights`: install and list the weights of feature networks."""
+"""`vgbench weights`: the pretrained weights of feature networks."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from vgbench.cli import common
+from vgbench.errors import WeightsError
 
 if TYPE_CHECKING:
     from vgbench.weights.catalog import CatalogEntry
-    from vgbench.weights.store import Installed
+    from vgbench.weights.fetch import Transfer
+    from vgbench.weights.store import Installed, WeightStore
 
 _weights_dir = click.option(
     "--weights-dir",
@@ -20,13 +23,38 @@ _weights_dir = click.option(
 
 @click.group()
 def weights() -> None:
-    """Install and list the weights of feature networks.
+    """Download, import, check and list the weights of feature networks.
 
     \b
     Examples:
       vgbench weights list
       vgbench weights import i3d-k400 ~/Downloads/i3d_torchscript.pt
     """
+
+
+@weights.command()
+@click.argument("name")
+@click.option("--url", default="", help="Another address of one file, e.g. a mirror.")
+@_weights_dir
+def fetch(name: str, url: str, weights_dir: str | None) -> None:
+    """Download NAME from its makers, check it and install it.
+
+    Shows the address and the size first. An interrupted download is continued by the same
+    command. Nothing is ever downloaded by any other command.
+
+    \b
+    Examples:
+      vgbench weights fetch i3d-k400
+      vgbench weights fetch inception-2015 --url https://mirror.example/inception.pth
+    """
+    from vgbench.weights.catalog import find_entry
+    from vgbench.weights.fetch import fetch_weights
+
+    store = _store(weights_dir)
+    entry = find_entry(store.catalog, name)
+    console = common.console()
+    console.print(f"{entry.name}: {entry.title}\n  from {entry.home}; licence: {entry.licence}")
+    _report(store, fetch_weights(store, name, url=url, on_progress=_transfer_listener()))
 
 
 @weights.command("import")
@@ -44,19 +72,60 @@ def import_(name: str, file: Path, weights_dir: str | None) -> None:
       vgbench weights import i3d-k400 ~/kinetics-i3d/data/checkpoints/rgb_scratch/model.ckpt.index
       vgbench weights import inception-2015 pt_inception-2015-12-05-6726825d.pth
     """
-    from vgbench.weights.store import WeightStore
+    store = _store(weights_dir)
+    _report(store, store.import_weights(name, file))
 
-    store = WeightStore(common.weights_dir(weights_dir))
-    installed = store.import_weights(name, file)
+
+@weights.command()
+@click.argument("names", nargs=-1)
+@_weights_dir
+def verify(names: tuple[str, ...], weights_dir: str | None) -> None:
+    """Read all bytes of what is installed and say what it is; all of it without NAMES.
+
+    \b
+    Examples:
+      vgbench weights verify
+      vgbench weights verify i3d-k400
+    """
+    store = _store(weights_dir)
+    found, errors = [], []
+    for name in names or [entry.name for entry, installed in store.list_weights() if installed]:
+        try:
+            found.append(store.verify(name))
+        except WeightsError as error:
+            errors.append(str(error))
     if common.option("as_json"):
-        common.emit_json(_row(store.catalog[installed.name], installed))
-        return
-    click.echo(f"installed {installed.name} in {store.folder}")
-    click.echo(f"  identity  {installed.identity} ({installed.matched})")
-    click.echo(f"  layout    {installed.layout}")
-    click.echo(f"  git blob  {installed.git_blob_sha1}")
-    click.echo(f"  sha256    {installed.sha256}")
-    click.echo(f"  tensors   {installed.tensors_sha256}")
+        common.emit_json([_row(store.catalog[one.name], one) for one in found])
+    else:
+        for one in found:
+            click.echo(f"{one.name}: intact, {one.identity} ({one.matched})")
+        if not found and not errors:
+            click.echo("no weights are installed")
+    if errors:
+        raise WeightsError("\n".join(errors))
+
+
+@weights.command()
+@click.argument("name")
+@click.argument("source", type=click.Path(path_type=Path))
+@click.argument("target", type=click.Path(path_type=Path))
+def convert(name: str, source: Path, target: Path) -> None:
+    """Write the tensors of SOURCE, which holds NAME, to the new safetensors file TARGET.
+
+    SOURCE is as for `import`; nothing is installed. TARGET has vgbench's names of the tensors.
+
+    \b
+    Examples:
+      vgbench weights convert i3d-k400 i3d_torchscript.pt i3d.safetensors
+      vgbench weights convert resnext101-k400 resnext-101-kinetics.pth resnext101.safetensors
+    """
+    from vgbench.weights.store import convert as convert_file
+
+    layout = convert_file(name, source, target)
+    if common.option("as_json"):
+        common.emit_json({"target": str(target), "layout": layout})
+    else:
+        click.echo(f"wrote {target} from layout {layout}")
 
 
 @weights.command("list")
@@ -69,13 +138,48 @@ def list_(weights_dir: str | None) -> None:
       vgbench weights list
       vgbench weights list --json
     """
-    from vgbench.weights.store import WeightStore
-
-    rows = WeightStore(common.weights_dir(weights_dir)).list_weights()
+    rows = _store(weights_dir).list_weights()
     if common.option("as_json"):
         common.emit_json([_row(entry, installed) for entry, installed in rows])
     else:
         _print_table(rows)
+
+
+def _store(weights_dir: str | None) -> "WeightStore":
+    from vgbench.weights.store import WeightStore
+
+    return WeightStore(common.weights_dir(weights_dir))
+
+
+def _report(store: "WeightStore", installed: "Installed") -> None:
+    if common.option("as_json"):
+        common.emit_json(_row(store.catalog[installed.name], installed))
+        return
+    click.echo(f"installed {installed.name} in {store.folder}")
+    click.echo(f"  identity  {installed.identity} ({installed.matched})")
+    click.echo(f"  layout    {installed.layout}")
+    click.echo(f"  git blob  {installed.git_blob_sha1}")
+    click.echo(f"  sha256    {installed.sha256}")
+    click.echo(f"  tensors   {installed.tensors_sha256}")
+
+
+def _transfer_listener() -> "Callable[[Transfer], None]":
+    """Returns a function that shows address and size of each file, and on a terminal its share."""
+    console = common.console()
+    last: tuple[str, int] | None = None
+
+    def tell(transfer: "Transfer") -> None:
+        nonlocal last
+        share = 100 * transfer.done // transfer.total if transfer.total else 0
+        if last is None or last[0] != transfer.url:
+            size = f"{transfer.total / 1e6:.1f} MB" if transfer.total else "size unknown"
+            there = f", {transfer.done / 1e6:.1f} MB of it here" if transfer.done else ""
+            console.print(f"  {transfer.url} ({size}{there})", soft_wrap=True)
+        elif console.is_terminal and transfer.total and share != last[1]:
+            console.print(f"  {share} %", end="\r")
+        last = transfer.url, share
+
+    return tell
 
 
 def _row(entry: "CatalogEntry", installed: "Installed | None") -> dict[str, Any]:
@@ -85,6 +189,7 @@ def _row(entry: "CatalogEntry", installed: "Installed | None") -> dict[str, Any]
         "name": entry.name,
         "aliases": list(entry.aliases),
         "title": entry.title,
+        "home": entry.home,
         "licence": entry.licence,
         "installed": asdict(installed) if installed else None,
         "files": [asdict(file) for file in entry.files],
@@ -94,9 +199,9 @@ def _row(entry: "CatalogEntry", installed: "Installed | None") -> dict[str, Any]
 def _print_table(rows: "list[tuple[CatalogEntry, Installed | None]]") -> None:
     from rich.table import Table
 
-    table = Table("name", "installed", "tensors", "what it is")
+    table = Table("name", "installed", "tensors", "what it is", "home")
     for entry, installed in rows:
         state = f"{installed.identity}, from {installed.source}" if installed else "no"
         digest = installed.tensors_sha256[:8] if installed else ""
-        table.add_row(entry.name, state, digest, entry.title)
+        table.add_row(entry.name, state, digest, entry.title, entry.home)
     common.console().print(table)

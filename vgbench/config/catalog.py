@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from vgbench.config.presets import find_preset, prepare_command, presets
 from vgbench.data.config import CacheConfig, cache_config, find_cache, find_prepared
 from vgbench.errors import UnknownNameError
 from vgbench.registry import DATASETS, nearest, unknown_name_text
@@ -27,12 +29,23 @@ def dataset_values(name: str, data_dir: Path) -> Mapping[str, Any]:
 
     Raises:
         UnknownNameError: If the name is not known but spelled like one that is.
-        DataError: If it is like none: then it names something not prepared yet.
+        DataError: If it is a preset or like nothing known: then it is not prepared yet.
     """
-    if name in DATASETS:
-        return {}
-    known = dataset_names(data_dir)
-    prepared = any(full == name or full.rpartition("_")[0] == name for full in known)
-    if not prepared and nearest(name, known):
-        raise UnknownNameError(unknown_name_text("dataset", name, known))
-    return asdict(cache_config(find_cache(name, data_dir)))
+    return {} if name in DATASETS else asdict(cache_config(cache_path(name, data_dir)))
+
+
+def cache_path(name: str, data_dir: Path) -> Path:
+    """Returns the folder of the prepared data set `name`; raises as `dataset_values`."""
+    prepared, preset = find_prepared(data_dir), find_preset(name)
+    if preset is None:
+        known = dataset_names(data_dir)
+        stems = {full.rpartition("_")[0] for full in prepared}
+        # a preset must be spelled almost right: many names are like one of so many
+        guesses = [*nearest(name, known), *get_close_matches(name, presets(), cutoff=0.8)]
+        if guesses and name not in (*prepared, *stems):
+            raise UnknownNameError(
+                unknown_name_text("dataset", name, [*known, *sorted({*guesses} - {*known})])
+            )
+    names = (name, preset.name, *preset.aliases) if preset else (name,)
+    found = next((prepared[other] for other in names if other in prepared), None)
+    return found or find_cache(name, data_dir, prepare_command(name))

@@ -6,6 +6,9 @@ from typing import Any
 from vgbench.errors import UsageError
 from vgbench.types import DatasetConfig, ModelConfig
 
+ACCELERATORS = ("auto", "cpu", "gpu")
+PRECISIONS = ("32-true", "64-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true")
+
 
 @dataclass(frozen=True)
 class BudgetConfig:
@@ -36,12 +39,13 @@ class TrainerConfig:
     """Where and how a run computes; may change when it is resumed.
 
     Attributes:
-        accelerator: `auto`, `cpu` or `gpu`.
+        accelerator: One of `ACCELERATORS`.
         devices: Number of devices; 1, as training on several is not supported yet (evaluation is).
-        precision: Lightning's name, e.g. `32-true`, `bf16-mixed`.
+        precision: One of `PRECISIONS`, e.g. `32-true`, `bf16-mixed`.
         threads: CPU threads; 0 leaves torch's choice.
         keep_memory: Apply the allocator setting of `vgbench.runtime.keep_memory` on CPU runs.
         log_seconds: Seconds between plain progress lines where there is no terminal.
+        allow_data_change: A resumed run may go on with another data set or seed.
     """
 
     accelerator: str = "auto"
@@ -50,8 +54,14 @@ class TrainerConfig:
     threads: int = 0
     keep_memory: bool = True
     log_seconds: float = 30.0
+    allow_data_change: bool = False
 
     def __post_init__(self) -> None:
+        for key, accepted in (("accelerator", ACCELERATORS), ("precision", PRECISIONS)):
+            if getattr(self, key) not in accepted:
+                raise UsageError(
+                    f"trainer.{key}={getattr(self, key)}: expected one of {', '.join(accepted)}"
+                )
         if self.devices != 1:
             raise UsageError(
                 f"trainer.devices={self.devices}: training runs on one device so far; expected 1\n"
@@ -77,13 +87,24 @@ class LoggerConfig:
 
 @dataclass(frozen=True)
 class ProtocolConfig:
-    """The protocols that `vgbench eval` uses when none is named.
+    """What a run is measured by.
 
     Attributes:
-        names: Protocol names; empty means the best that the installed weights allow.
+        names: Protocols that `vgbench eval` uses when none is named; empty means the best that the
+            installed weights allow.
+        every_kclips: Clips (thousands) between evaluations while training; 0 for none.
+        watched: Protocol of these evaluations; the best state by it is kept as `best.ckpt`.
     """
 
     names: tuple[str, ...] = ()
+    every_kclips: float = 0.0
+    watched: str = "hed16/demo"
+
+    def __post_init__(self) -> None:
+        if self.every_kclips < 0:
+            raise UsageError(
+                f"protocol.every_kclips={self.every_kclips}: expected 0 (never) or a positive number"
+            )
 
 
 @dataclass(frozen=True)

@@ -52,10 +52,12 @@ def resumed(saved: RunConfig, composed: RunConfig) -> RunConfig:
     Raises:
         UsageError: If anything else differs; lists every difference.
     """
+    data = ("dataset", "dataset_name", "seed") if composed.trainer.allow_data_change else ()
+    may_change = (*_MAY_CHANGE, *data)
     refused = [
         f"  {key}: {old} -> {new}"
         for key, (old, new) in differences(saved, composed).items()
-        if key.split(".")[0] not in _MAY_CHANGE and key not in _MAY_CHANGE_OPTIONS
+        if key.split(".")[0] not in may_change and key not in _MAY_CHANGE_OPTIONS
     ]
     if refused:
         accepted = ", ".join([*(f"{group}.*" for group in _MAY_CHANGE), *_MAY_CHANGE_OPTIONS])

@@ -1,32 +1,89 @@
-"""Reading a prepared cache: uint8 frames in memory-mapped shards.
+"""Reading a prepared cache: frames in memory-mapped shards.
 
-A cache is a folder `NAME_R` with `vgcache.json` (what it is), `index.npz` (one row per video),
-`shard-00000.npy` ... (frames, uint8 (F, R, R, 3), C order; a video never crosses shards) and
-`quarantine.csv` (what was refused). It is written once and never changed; its key names its
-content. Mapped pages count as resident memory in some tools; the system takes them back at will.
+A cache is a folder with `vgcache.json` (what it is), `index.npz` (one row per video), the shards,
+`quarantine.csv` (what was refused) and `prepare.log`. A raw shard is a plain `.npy` of uint8
+(F, R, R, 3); a packed one is a `.jpgs` of concatenated JPEGs with an `.idx.npy` of their F + 1
+uint64 offsets. A video never crosses shards. A cache is written once and never changed; its key
+names its content. Mapped pages count as resident memory in some tools; the system takes them back
+at will.
 """
 
+import io
+import os
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int64, Shaped, UInt8
+from jaxtyping import Int64, Shaped, UInt8, UInt64
 from numpy import ndarray
+from PIL import Image
 
 from vgbench.data.config import CacheConfig, read_manifest
+from vgbench.data.hashing import hash_lines
 from vgbench.errors import DataError
 from vgbench.types import VideoMeta
 
 INDEX = "index.npz"
 QUARANTINE = "quarantine.csv"
+SPLITS = ("train", "val", "test")
 _OPEN_SHARDS = 64  # well below the usual limit of 1024 descriptors
 
 
-def shard_name(number: int) -> str:
-    """Returns the file name of a shard."""
-    return f"shard-{number:05d}.npy"
+def shard_files(number: int, codec: str) -> tuple[str, ...]:
+    """Returns the file names of a shard, the one with the frames first."""
+    stem = f"shard-{number:05d}"
+    return (f"{stem}.npy",) if codec == "raw" else (f"{stem}.jpgs", f"{stem}.idx.npy")
+
+
+class RawShard:
+    """Frames as they are.
+
+    Args:
+        frames: All of them, mapped into memory.
+    """
+
+    def __init__(self, frames: UInt8[ndarray, "f r r 3"]) -> None:
+        self._frames = np.asarray(frames)  # slicing a memmap costs more than copying a small clip
+
+    def read(self, frames: Int64[ndarray, "t"]) -> UInt8[ndarray, "t r r 3"]:
+        """Returns a copy of the given frames."""
+        return np.take(self._frames, frames, axis=0)
+
+    def read_into(self, frames: Int64[ndarray, "t"], out: UInt8[ndarray, "t r r 3"]) -> None:
+        """Copies the given frames to `out`."""
+        np.take(self._frames, frames, axis=0, out=out, mode="clip")  # other modes copy twice
+
+
+class JpegShard:
+    """Concatenated JPEGs, decoded with Pillow.
+
+    Args:
+        path: The file.
+        offsets: Where each JPEG begins, and where the last one ends.
+    """
+
+    def __init__(self, path: Path, offsets: UInt64[ndarray, "f"]) -> None:
+        self._bytes = np.memmap(path, np.uint8, mode="r")
+        self._offsets = offsets
+
+    def read(self, frames: Int64[ndarray, "t"]) -> UInt8[ndarray, "t r r 3"]:
+        """Returns the given frames."""
+        return np.stack([self._decode(int(frame)) for frame in frames])
+
+    def read_into(self, frames: Int64[ndarray, "t"], out: UInt8[ndarray, "t r r 3"]) -> None:
+        """Decodes the given frames to `out`."""
+        for row, frame in enumerate(frames.tolist()):
+            out[row] = self._decode(frame)
+
+    def _decode(self, frame: int) -> UInt8[ndarray, "r r 3"]:
+        begin, end = self._offsets[frame : frame + 2]
+        with Image.open(io.BytesIO(self._bytes[begin:end].tobytes())) as picture:
+            return np.asarray(picture)
+
+
+Shard = RawShard | JpegShard
 
 
 class CacheSource:
@@ -36,24 +93,22 @@ class CacheSource:
 
     Args:
         folder: Cache folder.
+        split: `train`, `val` or `test`; None takes all videos.
 
     Raises:
-        DataError: If the cache is incomplete or damaged.
+        DataError: If the cache is incomplete or damaged, or the split is empty.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, split: str | None = "train") -> None:
+        self._folder, self._split, self._pid = folder, split, os.getpid()
         self._manifest = read_manifest(folder)
-        self._shards: OrderedDict[int, UInt8[ndarray, "f r r 3"]] = OrderedDict()
-        try:
-            with np.load(folder / INDEX, allow_pickle=False) as index:
-                self._index: Mapping[str, Shaped[ndarray, "n"]] = {k: index[k] for k in index}
-        except (OSError, ValueError) as error:
-            raise _damaged(folder, INDEX, str(error)) from error
-        for number, shard in enumerate(self._manifest["shards"]):
-            path = folder / shard_name(number)
-            if not path.is_file() or path.stat().st_size != shard["bytes"]:
-                raise _damaged(folder, path.name, "missing or of another size")
+        self._shards: OrderedDict[int, Shard] = OrderedDict()
+        self._index = _of_split(folder, read_index(folder), split)
+        for shard in self._manifest["shards"]:
+            for name, file in shard["files"].items():
+                path = folder / name
+                if not path.is_file() or path.stat().st_size != file["bytes"]:
+                    raise damaged(folder, name, "missing or of another size")
 
     @property
     def name(self) -> str:
@@ -62,8 +117,9 @@ class CacheSource:
 
     @property
     def fingerprint(self) -> str:
-        """The cache key."""
-        return str(self._manifest["key"])
+        """The cache key; with the split in it where the cache has several."""
+        key = str(self._manifest["key"])
+        return hash_lines([key, self._split]) if self._split and self._manifest["split"] else key
 
     def __len__(self) -> int:
         return len(self._index["video_id"])
@@ -81,42 +137,87 @@ class CacheSource:
             label=None if label < 0 else label,
         )
 
+    def source_of(self, i: int) -> str:
+        """Returns the path of the file that video `i` was made from, relative to the source."""
+        return str(self._index["source"][i])
+
     def read(self, i: int, frames: Int64[ndarray, "t"]) -> UInt8[ndarray, "t h w 3"]:
         """Returns a copy of the given frames of video `i`.
 
         Raises:
             IndexError: If a frame is outside [0, n_frames).
+            DataError: If the shard cannot be read.
         """
-        frames = np.asarray(frames)
-        count, first = int(self._index["n_frames"][i]), int(self._index["offset"][i])
-        if len(frames) and (frames.min() < 0 or frames.max() >= count):
-            raise IndexError(f"frames of a {count}-frame video: {frames}")
-        shard = self._shard(int(self._index["shard"][i]))
-        if len(frames) > 1 and (np.diff(frames) == 1).all():
-            start = first + int(frames[0])
-            return np.array(shard[start : start + len(frames)])  # one contiguous copy
-        return np.array(shard[first + frames])
+        side = self._manifest["resolution"]
+        out = np.empty((1, len(frames), side, side, 3), np.uint8)
+        if len(frames):
+            self.read_batch(np.array([i]), np.asarray(frames)[None], out)
+        return out[0]
+
+    def read_batch(
+        self,
+        videos: Int64[ndarray, "n"],
+        frames: Int64[ndarray, "n t"],
+        out: UInt8[ndarray, "n t h w 3"],
+    ) -> None:
+        """Writes the given frames of each video to its row of `out`, without a copy between.
+
+        Raises:
+            IndexError: If a frame is outside [0, n_frames).
+            DataError: If a shard cannot be read.
+        """
+        index = self._index
+        outside = (frames < 0) | (frames >= index["n_frames"][videos][:, None])
+        if outside.any():
+            row = int(outside.any(axis=1).argmax())
+            count = index["n_frames"][videos[row]]
+            raise IndexError(f"frames of a {count}-frame video: {frames[row]}")
+        places = frames + index["offset"][videos][:, None]
+        for row, number in enumerate(index["shard"][videos].tolist()):
+            self._shard(number).read_into(places[row], out[row])
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_shards": OrderedDict()}
 
-    def _shard(self, number: int) -> UInt8[ndarray, "f r r 3"]:
-        if number not in self._shards:
-            path = self._folder / shard_name(number)
-            try:
-                self._shards[number] = np.load(path, mmap_mode="r", allow_pickle=False)
-            except (OSError, ValueError) as error:
-                raise _damaged(self._folder, path.name, str(error)) from error
-        self._shards.move_to_end(number)
+    def _shard(self, number: int) -> Shard:
+        if self._pid != os.getpid():  # after a fork: share no handle with the parent
+            self._pid, self._shards = os.getpid(), OrderedDict()
+        # taken out and put back, so that a second thread at worst opens a shard twice
+        shard = self._shards.pop(number, None) or self._open(number)
+        self._shards[number] = shard
         if len(self._shards) > _OPEN_SHARDS:
             self._shards.popitem(last=False)
-        return self._shards[number]
+        return shard
+
+    def _open(self, number: int) -> Shard:
+        names = shard_files(number, self._manifest["options"]["codec"])
+        paths = [self._folder / name for name in names]
+        try:
+            if len(paths) == 1:
+                return RawShard(np.load(paths[0], mmap_mode="r", allow_pickle=False))
+            return JpegShard(paths[0], np.load(paths[1], allow_pickle=False))
+        except (OSError, ValueError) as error:
+            raise damaged(self._folder, names[0], str(error)) from error
 
 
-def _damaged(folder: Path, file: str, detail: str) -> DataError:
+def read_index(folder: Path) -> Mapping[str, Shaped[ndarray, "n"]]:
+    """Returns the columns of the index of the cache in `folder`, one row per video.
+
+    Raises:
+        DataError: If it cannot be read.
+    """
+    try:
+        with np.load(folder / INDEX, allow_pickle=False) as index:
+            return {name: index[name] for name in index}
+    except (OSError, ValueError) as error:
+        raise damaged(folder, INDEX, str(error)) from error
+
+
+def damaged(folder: Path, file: str, detail: str) -> DataError:
+    """Returns the error of a cache with a bad file."""
     return DataError(
-        f"cache {folder} is incomplete or damaged ({file}: {detail}); run again:\n"
-        "  vgbench data prepare NAME --from SRC --resolution R"
+        f"cache {folder} is incomplete or damaged ({file}: {detail}); "
+        "run: vgbench data prepare … --resume"
     )
 
 
@@ -126,12 +227,28 @@ def open_cache(config: CacheConfig, split: str = "train") -> CacheSource:
     Raises:
         DataError: If the cache is damaged, is not the one of `config.key`, or has no such split.
     """
-    if split != "train":
-        raise DataError(f"a prepared cache has no split '{split}'; choose train (all videos)")
-    source = CacheSource(Path(config.path))
-    if config.key and config.key != source.fingerprint:
+    folder = Path(config.path)
+    key = read_manifest(folder)["key"]
+    if config.key and config.key != key:
         raise DataError(
-            f"cache {config.path} has changed: its key is {source.fingerprint[:12]}, "
+            f"cache {folder} has changed: its key is {key[:12]}, "
             f"the configuration asks for {config.key[:12]}"
         )
-    return source
+    return CacheSource(folder, split)
+
+
+def _of_split(
+    folder: Path, index: Mapping[str, Shaped[ndarray, "n"]], split: str | None
+) -> Mapping[str, Shaped[ndarray, "m"]]:
+    if split is None:
+        return index
+    if split not in SPLITS:
+        raise DataError(f"unknown split '{split}'; choose from {', '.join(SPLITS)}")
+    chosen = index["split"] == split
+    if not chosen.any():
+        present = ", ".join(name for name in SPLITS if (index["split"] == name).any())
+        raise DataError(
+            f"cache {folder} has no split '{split}', only {present}\n"
+            "  prepare it with e.g. --split 80:10:10"
+        )
+    return {name: column[chosen] for name, column in index.items()}

@@ -2,61 +2,64 @@
 
 Sample n of the endless stream belongs to epoch n // N at position n mod N, N being the number of
 usable videos. Its video is that position's entry of the epoch's permutation; everything else is
-drawn from a counter-based generator keyed by (seed, epoch, position). So a sample depends on
-(seed, n) alone: not on batch size, processes, prefetching, or where a run was interrupted.
+drawn from a stream keyed by (seed, epoch, position). So a sample depends on (seed, n) alone: not
+on batch size, processes, prefetching, or where a run was interrupted. One integer resumes it.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Int64
+from jaxtyping import Bool, Float64, Int64, UInt8, UInt64
 from numpy import ndarray
 from torch import Tensor
 
+from vgbench.data.draws import Draws, permutation
+from vgbench.data.policies import Frames, choose
 from vgbench.data.sources import VideoSource
-from vgbench.errors import DataError, UsageError
+from vgbench.errors import DataError
 from vgbench.seeds import stream_seed
 from vgbench.types import SampleRequest
 
-Draws = Iterator[int]
-Policy = Callable[[int, SampleRequest, Draws], Int64[ndarray, "t"]]
+Batch = dict[str, Tensor]
 
 
-def random_bits(seed: int, name: str, *position: int) -> Draws:
-    """Yields 64-bit numbers of the stream `name` at `position`, from Philox."""
-    generator = np.random.Philox(key=stream_seed(seed, name, *position))
-    while True:
-        yield from generator.random_raw(8).tolist()
+@runtime_checkable
+class BatchSource(Protocol):
+    """A source that can write many clips to where they are wanted, which saves copies and calls."""
+
+    def read_batch(
+        self,
+        videos: Int64[ndarray, "n"],
+        frames: Int64[ndarray, "n t"],
+        out: UInt8[ndarray, "n t h w 3"],
+    ) -> None:
+        """Writes the given frames of each video to its row of `out`."""
+        ...
 
 
-def below(n: int, draws: Draws) -> int:
-    """Returns a uniform integer in [0, n) from the next 64 bits."""
-    return (next(draws) * n) >> 64
+@dataclass(frozen=True)
+class Plan:
+    """What some samples show.
 
-
-def permutation(n: int, seed: int, name: str, epoch: int) -> Int64[ndarray, "n"]:
-    """Returns the order of `n` items in `epoch`.
-
-    It sorts raw Philox output, which NumPy promises never to change, unlike its `permutation`.
+    Attributes:
+        videos: Number of each sample's video in the source.
+        frames: Its frames and their times.
+        flip: Whether it is mirrored.
     """
-    bits = np.random.Philox(key=stream_seed(seed, name, epoch)).random_raw(n)
-    return np.argsort(bits, kind="stable")
 
-
-def contiguous(length: int, request: SampleRequest, draws: Draws) -> Int64[ndarray, "t"]:
-    """Returns evenly spaced frames: one of the strides, then a start uniform over all valid."""
-    stride = request.strides[below(len(request.strides), draws)]
-    start = below(length - (request.frames - 1) * stride, draws)
-    return start + stride * np.arange(request.frames)
-
-
-POLICIES: Mapping[str, Policy] = {"contiguous": contiguous}
+    videos: Int64[ndarray, "n"]
+    frames: Frames
+    flip: Bool[ndarray, "n"]
 
 
 class ClipDataset:
     """The endless, addressable stream of training clips.
+
+    An epoch has as many samples as there are usable videos. Videos of equal weight occur once each;
+    else a video occurs as often as its weight says, to within one.
 
     Args:
         source: Where the videos are.
@@ -69,71 +72,118 @@ class ClipDataset:
 
     Raises:
         DataError: If no video is long enough.
-        UsageError: If there is no such policy.
     """
 
     def __init__(self, source: VideoSource, request: SampleRequest, seed: int) -> None:
-        if request.policy not in POLICIES:
-            known = ", ".join(POLICIES)
-            raise UsageError(f"unknown sampling policy '{request.policy}'; choose from {known}")
         self.source, self.request, self.seed = source, request, seed
-        lengths = [source.meta(i).n_frames for i in range(len(source))]
-        self.videos = [i for i, n in enumerate(lengths) if n >= request.min_frames]
-        self.too_short = len(lengths) - len(self.videos)
-        if not self.videos:
+        metas = [source.meta(i) for i in range(len(source))]
+        self._lengths = np.array([meta.n_frames for meta in metas], np.int64)
+        labels = [-1 if meta.label is None else meta.label for meta in metas]
+        self._labels = np.array(labels, np.int64)
+        self.videos = np.flatnonzero(self._lengths >= request.policy.min_frames)
+        self.too_short = len(metas) - len(self.videos)
+        if not len(self.videos):
             raise DataError(
-                f"no video has the {request.min_frames} frames that policy {request.policy} needs "
-                f"(longest: {max(lengths, default=0)})"
+                f"no video has the {request.policy.min_frames} frames that policy "
+                f"{request.policy.name} needs (longest: {self._lengths.max(initial=0)})"
             )
+        first = metas[self.videos[0]]
+        self._size = (first.height, first.width, 3)
+        self._edges = self._weight_edges()
         self._epoch: tuple[int, Int64[ndarray, "n"]] | None = None
 
     def __len__(self) -> int:
-        """Returns the clips per epoch: one of each usable video."""
+        """Returns the clips per epoch, which is the number of usable videos."""
         return len(self.videos)
+
+    def plan(self, ns: Sequence[int]) -> Plan:
+        """Returns what the samples with the global numbers `ns` show, without reading a frame."""
+        epochs, positions = np.divmod(np.asarray(ns, np.int64), len(self))
+        draws = self._draws("data", epochs, positions)
+        coins = draws.below(2)  # drawn always, so that mirroring changes no other choice
+        videos = self.videos[self._items(epochs, positions)]
+        frames = choose(self.request.policy, self._lengths[videos], draws)
+        return Plan(videos, frames, (coins == 1) & self.request.flip)
 
     def sample(self, n: int) -> dict[str, Any]:
         """Returns the sample with the global number `n`.
 
         Returns:
-            `video` (uint8 tensor, T H W C), `t` (float32 tensor, frames relative to the first),
-            `index` (number of the video in the source), `video_id`, `label` (-1 for none), `flip`
-            and `n`.
+            `video` (uint8 tensor, T H W C), `t` (float32 tensor, T, as the policy says), `index`
+            (number of the video in the source), `video_id`, `label` (-1 for none), `flip` and `n`.
         """
-        epoch, position = divmod(n, len(self))
-        i = self.videos[self._order(epoch)[position]]
-        meta = self.source.meta(i)
-        draws = random_bits(self.seed, "data", epoch, position)
-        coin = bool(below(2, draws))  # drawn always, so that mirroring changes no other choice
-        flip = coin and self.request.flip
-        frames = POLICIES[self.request.policy](meta.n_frames, self.request, draws)
-        video = self.source.read(i, frames)
-        return {
-            "video": torch.from_numpy(video[:, :, ::-1].copy() if flip else video),
-            "t": torch.from_numpy((frames - frames[0]).astype(np.float32)),
-            "index": i,
-            "video_id": meta.video_id,
-            "label": -1 if meta.label is None else meta.label,
-            "flip": flip,
-            "n": n,
-        }
+        batch = {key: value[0] for key, value in self.__getitems__([n]).items()}
+        scalars = {key: batch[key].item() for key in ("index", "label", "flip", "n")}
+        name = self.source.meta(int(scalars["index"])).video_id
+        return {"video": batch["video"], "t": batch["t"], "video_id": name, **scalars}
 
-    def __getitems__(self, ns: Sequence[int]) -> dict[str, Tensor]:
-        """Returns the samples `ns` as one batch; strings stay behind.
+    def __getitems__(self, ns: Sequence[int]) -> Batch:
+        """Returns the samples `ns` as one batch; strings stay behind, `index` leads to them.
 
         Returns:
             `video` (uint8, B T H W C), `t` (float32, B T), `index`, `label`, `n` (int64, B) and
             `flip` (bool, B).
         """
-        first = self.sample(ns[0])
-        video = first["video"].new_empty((len(ns), *first["video"].shape))
-        rows = []
-        for row, n in enumerate(ns):
-            sample = first if row == 0 else self.sample(n)
-            video[row] = sample.pop("video")
-            rows.append(sample)
-        times = torch.stack([sample["t"] for sample in rows])
-        scalars = {key: torch.tensor([s[key] for s in rows]) for key in ("index", "label", "flip")}
-        return {"video": video, "t": times, **scalars, "n": torch.tensor(list(ns))}
+        return self.batch(ns)
+
+    def batch(self, ns: Sequence[int], pin: bool = False) -> Batch:
+        """Returns what `__getitems__` does, in pinned memory if `pin`."""
+        plan = self.plan(ns)
+        columns = {
+            "t": plan.frames.times,
+            "index": plan.videos,
+            "label": self._labels[plan.videos],
+            "flip": plan.flip,
+            "n": np.array(ns, np.int64),
+        }
+        small = {key: torch.from_numpy(column) for key, column in columns.items()}
+        small = {key: value.pin_memory() for key, value in small.items()} if pin else small
+        return {"video": self._video(plan, pin), **small}
+
+    def _video(self, plan: Plan, pin: bool) -> UInt8[Tensor, "n t h w 3"]:
+        # filled where the device copies it from: one copy per clip, and pinned memory is reused
+        shape = (*plan.frames.index.shape, *self._size)
+        video = torch.empty(shape, dtype=torch.uint8, pin_memory=pin)
+        if isinstance(self.source, BatchSource):
+            self.source.read_batch(plan.videos, plan.frames.index, video.numpy())
+        else:
+            rows = zip(plan.videos.tolist(), plan.frames.index, video.numpy(), strict=True)
+            for i, frames, out in rows:
+                out[...] = self.source.read(i, frames)
+        for row in np.flatnonzero(plan.flip).tolist():
+            video[row] = video[row].flip(2)
+        return video
+
+    def _draws(
+        self, stream: str, epochs: Int64[ndarray, "n"], positions: Int64[ndarray, "n"]
+    ) -> Draws:
+        seeds = {epoch: stream_seed(self.seed, stream, epoch) for epoch in set(epochs.tolist())}
+        keys: UInt64[ndarray, "n"] = np.array([seeds[e] for e in epochs.tolist()], np.uint64)
+        return Draws(keys, positions.astype(np.uint64))
+
+    def _items(
+        self, epochs: Int64[ndarray, "n"], positions: Int64[ndarray, "n"]
+    ) -> Int64[ndarray, "n"]:
+        """Returns the place in `videos` of each sample."""
+        items = np.empty_like(positions)
+        for epoch in set(epochs.tolist()):
+            here = epochs == epoch
+            items[here] = self._order(epoch)[positions[here]]
+        if self._edges is None:
+            return items
+        # evenly spaced points of the total weight, from a start that the epoch draws: each video
+        # owns as many as its weight says, to within one
+        first = self._draws("video", epochs, np.zeros_like(positions)).unit()
+        points = (items + first) / len(self) * self._edges[-1]
+        owners = np.searchsorted(self._edges, points, side="right")
+        return np.minimum(owners, len(self) - 1).astype(np.int64)
+
+    def _weight_edges(self) -> Float64[ndarray, "n"] | None:
+        weight = self.request.weight or self.request.policy.weight
+        if weight == "video":
+            return None
+        lengths = self._lengths[self.videos].astype(np.float64)
+        return np.cumsum(lengths if weight == "frame" else np.sqrt(lengths))
 
     def _order(self, epoch: int) -> Int64[ndarray, "n"]:
         known = self._epoch  # one read: a second reader in another thread may replace it

@@ -15,11 +15,8 @@ CACHE_VERSION = 1
 
 
 @dataclass(frozen=True)
-class ShapesConfig(DatasetConfig):
-    """Options of `shapes`, the built-in procedural data set with known ground truth.
-
-    The fields from `correlate` on bias or damage the videos in one known way; metrics are
-    validated with them. Their defaults leave the data set as it is defined.
+class ProceduralConfig(DatasetConfig):
+    """Options that all data sets drawn from a formula have.
 
     Attributes:
         resolution: Height and width in pixels.
@@ -27,6 +24,30 @@ class ShapesConfig(DatasetConfig):
         videos: Videos per split.
         fps: Frames per second (playback only: motion is defined per frame).
         seed: Seed of every factor of every video.
+    """
+
+    # Longer budgets draw strided clips and are measured on 128 frames.
+    budgets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "demo": {"dataset": {"resolution": 32}},
+        "short": {"dataset": {"frames": 128}},
+        "paper": {"dataset": {"frames": 128}},
+    }
+
+    resolution: int = 64
+    frames: int = 32
+    videos: int = 10_000
+    fps: float = 25.0
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class ShapesConfig(ProceduralConfig):
+    """Options of `shapes`, the built-in procedural data set with known ground truth.
+
+    The fields from `correlate` on bias or damage the videos in one known way; metrics are
+    validated with them. Their defaults leave the data set as it is defined.
+
+    Attributes:
         periodic: Every moving video loops exactly (True), none does (False), or it is drawn (None).
         correlate: Correlation in [0, 1] between the two factors named next; marginals stay uniform.
         correlate_from: Factor that decides, e.g. `colour`.
@@ -42,20 +63,8 @@ class ShapesConfig(DatasetConfig):
     """
 
     target: ClassVar[str] = "vgbench.data.synthetic:open_shapes"
-    budget: ClassVar[str] = "demo"
-    # Longer budgets draw strided clips and are measured on 128 frames.
-    budgets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "demo": {"dataset": {"resolution": 32}},
-        "short": {"dataset": {"frames": 128}},
-        "paper": {"dataset": {"frames": 128}},
-    }
     summary: ClassVar[str] = "moving shapes with known factors, drawn on the fly"
 
-    resolution: int = 64
-    frames: int = 32
-    videos: int = 10_000
-    fps: float = 25.0
-    seed: int = 0
     periodic: bool | None = None
     correlate: float = 0.0
     correlate_from: str = "colour"
@@ -68,6 +77,20 @@ class ShapesConfig(DatasetConfig):
     shuffle: bool = False
     blur: float = 0.0
     drop: int = 0
+
+
+@dataclass(frozen=True)
+class DigitsConfig(ProceduralConfig):
+    """Options of `digits`, handwritten digits that bounce; needs scikit-learn (an extra).
+
+    Attributes:
+        digits: Digits per video.
+    """
+
+    target: ClassVar[str] = "vgbench.data.digits:open_digits"
+    summary: ClassVar[str] = "two bouncing handwritten digits, drawn on the fly (extra: digits)"
+
+    digits: int = 2
 
 
 @dataclass(frozen=True)
@@ -110,7 +133,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     if version != CACHE_VERSION:
         raise DataError(
             f"cache {folder} has format version {version}, this vgbench reads {CACHE_VERSION}\n"
-            "  prepare it again: vgbench data prepare NAME --from SRC --resolution R"
+            "  prepare it again: vgbench data prepare … --resume"
         )
     return dict(manifest)
 
@@ -128,12 +151,17 @@ def cache_config(folder: Path) -> CacheConfig:
 
 def find_prepared(data_dir: Path) -> dict[str, Path]:
     """Returns the caches in `data_dir`, by folder name (`sky_64`), without opening them."""
-    manifests = sorted(data_dir.glob(f"*_*/{MANIFEST}"))
+    manifests = sorted(data_dir.glob(f"*/{MANIFEST}"))
     return {path.parent.name: path.parent for path in manifests if ".tmp-" not in path.parent.name}
 
 
-def find_cache(name: str, data_dir: Path) -> Path:
+def find_cache(name: str, data_dir: Path, command: str) -> Path:
     """Returns the folder of the cache `name`, given as `sky_64`, or as `sky` if there is only one.
+
+    Args:
+        name: Name of the data set.
+        data_dir: Folder of prepared data sets.
+        command: How it is prepared, for the message.
 
     Raises:
         DataError: If it is not prepared, or prepared at several resolutions and none was named.
@@ -148,6 +176,5 @@ def find_cache(name: str, data_dir: Path) -> Path:
         options = ", ".join(f"dataset={full}" for full in sorted(sizes))
         raise DataError(f"dataset '{name}' is prepared at several resolutions; choose {options}")
     raise DataError(
-        f"dataset '{name}' is not prepared: {data_dir / name} does not exist\n"
-        f"  vgbench data prepare {name} --from /path/to/{name} --resolution 64"
+        f"dataset '{name}' is not prepared: {data_dir / name} does not exist\n  {command}"
     )

@@ -1,87 +1,75 @@
 """Real clips for evaluation: fixed by (seed, video), whoever reads them and in whatever batches."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import count, groupby, islice
 from operator import itemgetter
+from typing import Literal, get_args
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Int64, UInt8
+from numpy import ndarray
 from torch import Tensor
 
-from vgbench.data.clips import below, random_bits
+from vgbench.data.draws import Draws, permutation
+from vgbench.data.policies import choose
 from vgbench.data.sources import EndlessSource, VideoSource
 from vgbench.errors import UsageError
+from vgbench.sampling import EvalClips, Image, SamplingPolicy
+from vgbench.seeds import stream_seed
 
-STARTS = ("random", "zero")
-_CHUNK = 64
+Order = Literal["shuffled", "path", "random", "cycle"]
 Shard = tuple[int, int]
-
-
-def usable(source: VideoSource, frames: int, stride: int = 1) -> Iterator[int]:
-    """Yields the videos with at least `frames * stride` frames, in the order of the source.
-
-    This is the length rule of StyleGAN-V; `(frames - 1) * stride + 1` would do for reading.
-    """
-    return (i for i in range(len(source)) if source.meta(i).n_frames >= frames * stride)
-
-
-def usable_videos(source: VideoSource, frames: int, stride: int = 1) -> int:
-    """Returns how many videos `eval_clips` can take a clip from."""
-    return sum(1 for _ in usable(source, frames, stride))
+# A video, and how many clips of this set it has given before.
+_Turn = tuple[int, int]
+_CHUNK = 64
 
 
 def eval_clips(
     source: VideoSource,
+    policy: EvalClips,
     *,
-    frames: int,
-    stride: int = 1,
     n: int = 2048,
-    start: str = "random",
+    order: Order = "shuffled",
     seed: int = 0,
     draw: int = 0,
     shard: Shard = (0, 1),
 ) -> Iterator[UInt8[Tensor, "t h w 3"]]:
-    """Yields one clip of each of the first `n` usable videos, never mirrored.
+    """Yields one clip of each of the first `n` videos that are long enough, never mirrored.
 
-    If there are fewer usable videos, what there is; nothing is repeated.
+    If there are fewer such videos, what there is; nothing is repeated.
 
     Args:
         source: Where the videos are.
-        frames: Frames per clip.
-        stride: Frame step.
+        policy: Which frames of a video, and how long it must be.
         n: Largest number of clips over all shards.
-        start: `random` (uniform over all valid starts, keyed by seed and video) or `zero`.
+        order: Which videos are the first: `shuffled` by the seed, or by `path` as in the source;
+            `random` draws a video n times, so that it may come again, with another start;
+            `cycle` shuffles them anew and again until there are n.
         seed: Seed of the evaluation.
         draw: Number of the real set. Another number gives another set of the same distribution, to
             measure the floor of a metric: other videos of an endless source, else other starts.
         shard: Rank and number of processes; rank r of W takes the clips r, r + W, ...
 
     Raises:
-        UsageError: If `start` is neither of the two.
+        UsageError: If there is no such order.
     """
-    if start not in STARTS:
-        raise UsageError(f"start='{start}': choose from {', '.join(STARTS)}")
+    if order not in get_args(Order):
+        raise UsageError(f"order='{order}': choose from {', '.join(get_args(Order))}")
     if isinstance(source, EndlessSource):
         source, draw = source.redraw(draw), 0
-    chosen = islice(usable(source, frames, stride), n)
-    return _clips(source, islice(chosen, *_stripe(shard)), start, (frames, stride), (seed, draw))
-
-
-def _clips(
-    source: VideoSource,
-    videos: Iterator[int],
-    start: str,
-    shape: tuple[int, int],
-    key: tuple[int, int],
-) -> Iterator[UInt8[Tensor, "t h w 3"]]:
-    (frames, stride), (seed, draw) = shape, key
-    for i in videos:
-        meta = source.meta(i)
-        valid = meta.n_frames - (frames - 1) * stride
-        draws = random_bits(seed, f"eval/{meta.video_id}", draw)
-        first = below(valid, draws) if start == "random" else 0
-        yield torch.from_numpy(source.read(i, first + stride * np.arange(frames)))
+    if order == "random":
+        turns = _random_turns(source, policy.min_frames, seed, draw)
+    elif order == "cycle":
+        turns = _cycled_turns(source, policy.min_frames, seed)
+    else:
+        long_enough = _long_enough(source, policy.min_frames, _ordered(source, order, seed))
+        turns = ((video, 0) for video in long_enough)
+    mine = _mine(turns, n, shard)
+    return (
+        torch.from_numpy(source.read(i, _frames(source, policy, (i, turn), seed, draw)))
+        for i, turn in mine
+    )
 
 
 def image_clips(
@@ -89,6 +77,7 @@ def image_clips(
     *,
     n: int | None = 50_000,
     every_frame: bool = False,
+    order: Literal["shuffled", "path"] = "shuffled",
     seed: int = 0,
     draw: int = 0,
     shard: Shard = (0, 1),
@@ -98,8 +87,9 @@ def image_clips(
     Args:
         source: Where the videos are.
         n: Largest number of frames over all shards; None takes every frame of `every_frame`.
-        every_frame: All frames of all videos in order (StyleGAN-V's real images) instead of one
-            random frame per video, cycling through the videos until there are `n`.
+        every_frame: All frames of all videos in the order of the source (StyleGAN-V's real images)
+            instead of one random frame per video, cycling through the videos until there are `n`.
+        order: Order of the videos in each cycle, as in `eval_clips`.
         seed: Seed of the evaluation.
         draw: As in `eval_clips`.
         shard: As in `eval_clips`.
@@ -111,26 +101,62 @@ def image_clips(
         raise UsageError("n=None is for every_frame=True only: random frames have no end")
     if isinstance(source, EndlessSource):
         source, draw = source.redraw(draw), 0
-    places = _all_places(source) if every_frame else _random_places(source, seed, draw)
-    return _images(source, islice(islice(places, n), *_stripe(shard)))
+    if every_frame:
+        return _images(source, _mine(_all_frames(source), n, shard))
+    videos = _ordered(source, order, seed)
+    turns = _mine(((i, cycle) for cycle in count() for i in videos), n, shard)
+    return _images(
+        source,
+        ((i, int(_frames(source, Image(), (i, turn), seed, draw)[0])) for i, turn in turns),
+    )
 
 
-def _stripe(shard: Shard) -> tuple[int, None, int]:
-    rank, world = shard
-    return rank, None, world
+def _ordered(source: VideoSource, order: str, seed: int) -> Iterable[int]:
+    if order == "path":
+        return range(len(source))
+    places: list[int] = permutation(len(source), seed, "eval-order").tolist()
+    return places
 
 
-def _all_places(source: VideoSource) -> Iterator[tuple[int, int]]:
+def _long_enough(source: VideoSource, min_frames: int, videos: Iterable[int]) -> Iterator[int]:
+    # one by one, as they are read: a folder of files decodes a video to know its length
+    return (i for i in videos if source.meta(i).n_frames >= min_frames)
+
+
+def _random_turns(source: VideoSource, min_frames: int, seed: int, draw: int) -> Iterator[_Turn]:
+    usable = list(_long_enough(source, min_frames, range(len(source))))
+    for turn in count() if usable else ():
+        yield usable[int(_draws(seed, "eval-video", draw, turn).below(len(usable))[0])], turn
+
+
+def _cycled_turns(source: VideoSource, min_frames: int, seed: int) -> Iterator[_Turn]:
+    usable = list(_long_enough(source, min_frames, range(len(source))))
+    for turn in count() if usable else ():
+        places = permutation(len(usable), seed, "eval-order", turn).tolist()
+        yield from ((usable[place], turn) for place in places)
+
+
+def _all_frames(source: VideoSource) -> Iterator[tuple[int, int]]:
     for i in range(len(source)):
         yield from ((i, frame) for frame in range(source.meta(i).n_frames))
 
 
-def _random_places(source: VideoSource, seed: int, draw: int) -> Iterator[tuple[int, int]]:
-    for cycle in count():
-        for i in range(len(source)):
-            meta = source.meta(i)
-            draws = random_bits(seed, f"eval-image/{meta.video_id}", draw, cycle)
-            yield i, below(meta.n_frames, draws)
+def _mine(turns: Iterable[_Turn], n: int | None, shard: Shard) -> Iterator[_Turn]:
+    rank, world = shard
+    return islice(islice(turns, n), rank, None, world)
+
+
+def _draws(seed: int, name: str, *position: int) -> Draws:
+    return Draws(np.array([stream_seed(seed, name, *position)], np.uint64))
+
+
+def _frames(
+    source: VideoSource, policy: SamplingPolicy, turn: _Turn, seed: int, draw: int
+) -> Int64[ndarray, "t"]:
+    meta = source.meta(turn[0])
+    draws = _draws(seed, f"eval/{meta.video_id}", draw, turn[1])
+    frames: Int64[ndarray, "t"] = choose(policy, np.array([meta.n_frames]), draws).index[0]
+    return frames
 
 
 def _images(

@@ -6,11 +6,9 @@ from collections.abc import Iterator
 from itertools import count
 
 import torch
-from torch import Tensor
 
-from vgbench.data.clips import ClipDataset
+from vgbench.data.clips import Batch, ClipDataset
 
-Batch = dict[str, Tensor]
 _READ_AHEAD = 2
 _POLL_S = 0.1
 
@@ -55,18 +53,15 @@ class ClipLoader:
         return range(first, first + self.batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
-        """Yields batches as `ClipDataset.__getitems__` returns them, without end.
+        """Yields batches as `ClipDataset.batch` returns them, without end.
 
+        They are in pinned memory if there is a CUDA device.
         A thread ends when the iterator is closed or dropped; what it raises is raised here.
-        Batches are in pinned memory if there is a CUDA device.
         """
         return self._threaded() if self.read_ahead else (self._batch(i) for i in count())
 
     def _batch(self, step: int) -> Batch:
-        batch = self.dataset.__getitems__(self.numbers(step))
-        if torch.cuda.is_available():
-            return {key: value.pin_memory() for key, value in batch.items()}
-        return batch
+        return self.dataset.batch(self.numbers(step), pin=torch.cuda.is_available())
 
     def _threaded(self) -> Iterator[Batch]:
         ready: queue.Queue[Batch | BaseException] = queue.Queue(_READ_AHEAD)

@@ -21,26 +21,23 @@ The angle is a start angle + s w t times 0, 1 or 2 turns. Colours are in `synthe
 """
 
 import dataclasses
-import json
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int64, Shaped, UInt8, UInt64
+from jaxtyping import Bool, Float64, Int64, Shaped, UInt8
 from numpy import ndarray
 
 from vgbench.data.config import ShapesConfig
-from vgbench.data.sources import hash_lines
+from vgbench.data.draws import uniform
+from vgbench.data.procedural import ProceduralSource
 from vgbench.data.synthetic_render import BACKGROUNDS, COLOURS, PATTERNS, SHAPES, TEXTURES, Renderer
-from vgbench.errors import DataError, UsageError
-from vgbench.types import VideoMeta
+from vgbench.errors import UsageError
 
 DEFINITION = "shapes/1"
 TRAJECTORIES = ("static", "line", "circle", "lissajous", "bounce")
 PERIODS = (32, 16, 8)
 AMPLITUDE = 0.2  # with the drift and the largest object a moving shape stays in the picture
 _DRIFT = 0.3
-_SPLIT_START = {"train": 0, "test": 2**40}
-_DRAW_STEP = 2**32
 
 # Choices have a count, measures a range. The position in this table is the factor's id.
 _CHOICES = {
@@ -69,24 +66,6 @@ _IDS = np.arange(len(FACTORS), dtype=np.uint64)
 _CORRELATE_ID = 1 << 16
 _NOISE_ID = 1 << 32  # per frame: _NOISE_ID + 4 * frame + k
 _SHUFFLE_ID = 1 << 48  # per frame: _SHUFFLE_ID + frame
-
-
-def mix(x: UInt64[ndarray, "*n"]) -> UInt64[ndarray, "*n"]:
-    """Returns SplitMix64's finaliser of `x`; exact on every platform."""
-    x = x + np.uint64(0x9E3779B97F4A7C15)
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    mixed: UInt64[ndarray, "*n"] = x ^ (x >> np.uint64(31))
-    return mixed
-
-
-def uniform(
-    seed: int, index: UInt64[ndarray, "*n"], factor: UInt64[ndarray, "*m"]
-) -> Float64[ndarray, "*k"]:
-    """Returns u in [0, 1) for each pair of index and factor id, which broadcast."""
-    key = mix(np.array([seed % 2**64], dtype=np.uint64))
-    bits = mix(mix(key ^ index) ^ factor)
-    return (bits >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 @dataclass(frozen=True)
@@ -154,17 +133,21 @@ class Pose:
 
 @dataclass(frozen=True)
 class Truth:
-    """What is true of the given frames of one video.
+    """What is true of the given frames of one video, damage included.
 
     Attributes:
+        factors: What the object looks like and how it would move undamaged.
         centre: x and y in image sides, jitter included.
         angle: Radians.
-        velocity: Image sides per frame, as the trajectory has it before any damage of the frames.
+        velocity: Image sides per frame along the trajectory at the time that each frame shows;
+            jitter and the order of the frames are no part of it.
         size: Radius in image sides.
         mask: Pixels of which the object covers at least half.
-        period: Frames after which the motion repeats, infinity if never, NaN for `static`.
+        period: Frames after which the motion repeats, infinity if never, NaN if nothing moves
+            (`static`, `freeze`).
     """
 
+    factors: Factors
     centre: Float64[ndarray, "t 2"]
     angle: Float64[ndarray, "t"]
     velocity: Float64[ndarray, "t 2"]
@@ -222,58 +205,27 @@ def period(factors: Factors) -> float:
     return float(factors.base_period) if factors.periodic else float("inf")
 
 
-class ShapesSource:
+class ShapesSource(ProceduralSource):
     """The videos of one split of `shapes`, drawn when they are read.
 
     Args:
         config: Options of the data set, damage included.
-        split: `train` (indices from 0) or `test` (indices from 2**40).
-        draw: Number of the disjoint set of indices.
+        split: As in `ProceduralSource`.
+        draw: As in `ProceduralSource`.
 
     Raises:
         DataError: If there is no such split.
         UsageError: If an option is out of range.
     """
 
+    name = "shapes"
+    definition = DEFINITION
+
     def __init__(self, config: ShapesConfig, split: str = "train", draw: int = 0) -> None:
-        if split not in _SPLIT_START:
-            raise DataError(f"dataset 'shapes' has no split '{split}'; choose train or test")
+        super().__init__(config, split, draw)
         _check_config(config)
-        self.name = "shapes"
-        self._config, self._split, self._draw = config, split, draw
-        self._first = _SPLIT_START[split] + draw * _DRAW_STEP
+        self._config = config
         self._renderer = Renderer(config)
-
-    @property
-    def fingerprint(self) -> str:
-        """Hash of the definition's version, every option, the split and the draw."""
-        options = dataclasses.asdict(self._config)
-        content = {"definition": DEFINITION, "split": self._split, "draw": self._draw, **options}
-        return hash_lines([json.dumps(content, sort_keys=True)])
-
-    def __len__(self) -> int:
-        return self._config.videos
-
-    def redraw(self, draw: int) -> "ShapesSource":
-        """Returns the same distribution with other videos: the `draw`-th set of indices on."""
-        return ShapesSource(self._config, self._split, self._draw + draw)
-
-    def meta(self, i: int) -> VideoMeta:
-        """Returns what is known of video `i`; it needs no drawing."""
-        config, name = self._config, f"{self._split}-{self._index(i)}"
-        side = config.resolution
-        return VideoMeta(name, config.frames, side, side, config.fps, group=name)
-
-    def read(self, i: int, frames: Int64[ndarray, "t"]) -> UInt8[ndarray, "t h w 3"]:
-        """Returns the given frames of video `i`, drawn on the CPU.
-
-        Raises:
-            IndexError: If a frame is outside [0, n_frames).
-        """
-        frames = np.asarray(frames)
-        if len(frames) and (frames.min() < 0 or frames.max() >= self._config.frames):
-            raise IndexError(f"frames of a {self._config.frames}-frame video: {frames}")
-        return self.render(i, frames.astype(np.float64))
 
     def render(self, i: int, times: Float64[ndarray, "t"]) -> UInt8[ndarray, "t h w 3"]:
         """Returns video `i` at any real times, in frames; the length is no limit."""
@@ -308,14 +260,9 @@ class ShapesSource:
         now = self._damaged_times(i, times)
         place = self._damaged_pose(i, factors, now, times)
         mask = self._renderer.coverage(factors, place.centre, place.angle) >= 0.5
-        loops = bool(self._config.loop) and not self._config.freeze
-        repeats = float(self._config.loop) if loops else period(factors)
-        return Truth(place.centre, place.angle, place.velocity, factors.size, mask, repeats)
-
-    def _index(self, i: int) -> int:
-        if not 0 <= i < len(self):
-            raise IndexError(f"video {i} of {len(self)}")
-        return self._first + i
+        repeats = self._damaged_period(factors)
+        velocity = place.velocity * (0 if self._config.freeze else 1)
+        return Truth(factors, place.centre, place.angle, velocity, factors.size, mask, repeats)
 
     def _damaged_times(self, i: int, times: Float64[ndarray, "t"]) -> Float64[ndarray, "t"]:
         config = self._config
@@ -327,6 +274,14 @@ class ShapesSource:
         if config.loop:
             times = times % config.loop
         return np.zeros_like(times) if config.freeze else times
+
+    def _damaged_period(self, factors: Factors) -> float:
+        config, own = self._config, period(factors)
+        if config.freeze or np.isnan(own):
+            return float("nan")
+        if config.shuffle:
+            return float("inf")
+        return own if not config.loop or config.loop % own == 0 else float(config.loop)
 
     def _damaged_pose(
         self,
@@ -352,9 +307,6 @@ class ShapesSource:
 
 
 def _check_config(config: ShapesConfig) -> None:
-    for name in ("resolution", "frames", "videos"):
-        if getattr(config, name) < 1:
-            raise UsageError(f"dataset.{name}={getattr(config, name)}: must be at least 1")
     for name in ("correlate", "drift"):
         if not 0 <= getattr(config, name) <= 1:
             raise UsageError(f"dataset.{name}={getattr(config, name)}: must be within [0, 1]")
@@ -363,8 +315,6 @@ def _check_config(config: ShapesConfig) -> None:
             raise UsageError(f"dataset.{name}={getattr(config, name)}: must not be negative")
     if config.drop > len(SHAPES):
         raise UsageError(f"dataset.drop={config.drop}: there are {len(SHAPES)} kinds of shape")
-    if config.videos > _DRAW_STEP:
-        raise UsageError(f"dataset.videos={config.videos}: at most {_DRAW_STEP}")
     for name in (config.correlate_from, config.correlate_to):
         if name not in FACTORS:
             raise UsageError(

@@ -1,16 +1,16 @@
 """Permutation null: what a statistic is worth when both sets come from one distribution."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float
 
-from vgbench.metrics.energy import energy_distance, energy_of_splits
-from vgbench.metrics.frechet import frechet_distance
+from vgbench.metrics.kernel import mmd_of_splits
+from vgbench.metrics.protocol_record import StatisticName
+from vgbench.metrics.statistics import kernel_of, two_sample
 from vgbench.seeds import stream_seed
 
-Statistic = Literal["frechet", "energy"]
+_KERNELS = ("energy", "mmd-poly3", "mmd-rational-quadratic")
 
 
 @dataclass(frozen=True)
@@ -28,19 +28,8 @@ class PermutationNull:
     z: float | None
 
 
-def two_sample(
-    statistic: Statistic,
-    x: Float[np.ndarray, "n d"],
-    y: Float[np.ndarray, "m d"],
-    *,
-    ddof: int = 1,
-) -> float:
-    """Returns the named statistic of two sets of feature rows (`ddof` concerns `frechet`)."""
-    return energy_distance(x, y) if statistic == "energy" else frechet_distance(x, y, ddof=ddof)
-
-
 def permutation_null(
-    statistic: Statistic,
+    statistic: StatisticName,
     x: Float[np.ndarray, "n d"],
     y: Float[np.ndarray, "m d"],
     *,
@@ -54,7 +43,7 @@ def permutation_null(
     a p-value.
 
     Args:
-        statistic: `frechet` or `energy`.
+        statistic: Name of a statistic of `vgbench.metrics.statistics`.
         x: One set, n >= 2.
         y: The other, m >= 2.
         seed: Key of the re-splits; they depend on it and on n and m alone.
@@ -63,10 +52,10 @@ def permutation_null(
     """
     rows = np.concatenate([x, y])
     in_x = random_splits(len(x), len(y), seed=seed, splits=splits)
-    if statistic == "energy":
-        values = energy_of_splits(rows, in_x)
+    if statistic in _KERNELS:
+        values = mmd_of_splits(rows, in_x, kernel_of(statistic, x))
     else:
-        values = np.array([frechet_distance(rows[s], rows[~s], ddof=ddof) for s in in_x.T])
+        values = np.array([two_sample(statistic, rows[s], rows[~s], ddof=ddof) for s in in_x.T])
     value = two_sample(statistic, x, y, ddof=ddof)
     mean, sd = float(values.mean()), float(values.std(ddof=1))
     return PermutationNull(mean, sd, (value - mean) / sd if sd > 0 else None)

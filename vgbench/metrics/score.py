@@ -1,69 +1,51 @@
-"""The features of sets of clips, the numbers computed from them, and the record of a number."""
+"""The features of sets of clips, and the numbers that a protocol computes from them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from vgbench.errors import DataError
 from vgbench.metrics.extractors.jet import JetNormalizer
 from vgbench.metrics.frechet import GaussianStats, frechet_terms
-from vgbench.metrics.null import PermutationNull, permutation_null, two_sample
+from vgbench.metrics.interval import Interval, bootstrap_interval
+from vgbench.metrics.normalise import ZScore
+from vgbench.metrics.null import PermutationNull, permutation_null
 from vgbench.metrics.protocol import EvalProtocol
+from vgbench.metrics.statistics import Measured, measure
+from vgbench.types import Score
 
-Rows = Float[np.ndarray, "n dim"]
+__all__ = ["FeatureSet", "Numbers", "Rows", "Score", "numbers"]
+
+# Sets differ in size, so the axes have no names.
+Rows = Float[np.ndarray, "_n _dim"]
+Videos = Int[np.ndarray, "_n"]
 
 
 @dataclass(frozen=True)
-class Score:
-    """One number and all that the evaluator knows of how it came about.
+class Numbers:
+    """What a protocol computes; the fields of a `Score` that are measured.
 
     Attributes:
-        metric: Name that follows the identity of the weights, e.g. `FVD16` or `FD16[i3d:1a2b3c4d]`.
-        value: The number; lower is better.
-        floor: The same metric between the second real set and the first, if there was one.
-        null_mean: Mean of the permutation null, for protocols that have one.
+        value: The number.
+        ci_lo: Lower end of its 95 % interval, or None.
+        ci_hi: Upper end.
+        floor: The number of the second real set against the first, or None.
+        null_mean: Mean of the permutation null, or None.
         null_sd: Its standard deviation.
-        null_z: (value - null_mean) / null_sd.
-        protocol_id: `metric/variant@version`.
-        protocol_hash: Hash of every field of the protocol.
-        feature_net: Name of the extractor.
-        feature_net_sha256: Hash of its weights; empty where there are none.
-        weights_identity: `official`, `other`, `random` or `handcrafted`.
-        preprocess_id: Resizing and scaling of the extractor that ran.
-        n_real: Real samples.
-        n_fake: Generated samples.
-        frames: Frames per clip.
-        stride: Frame step.
-        resolution: `HxW` of the clips.
-        ddof: 1 if scatter is divided by n - 1.
-        precision: Arithmetic of the extractor.
-        device: Where it ran.
-        notes: What is not standard about the number.
+        null_z: Distance of the value from it.
+        notes: For the row.
     """
 
-    metric: str
     value: float
-    floor: float | None
-    null_mean: float | None
-    null_sd: float | None
-    null_z: float | None
-    protocol_id: str
-    protocol_hash: str
-    feature_net: str
-    feature_net_sha256: str
-    weights_identity: str
-    preprocess_id: str
-    n_real: int
-    n_fake: int
-    frames: int
-    stride: int
-    resolution: str
-    ddof: int
-    precision: str
-    device: str
-    notes: tuple[str, ...]
+    ci_lo: float | None = None
+    ci_hi: float | None = None
+    floor: float | None = None
+    null_mean: float | None = None
+    null_sd: float | None = None
+    null_z: float | None = None
+    notes: tuple[str, ...] = ()
 
 
 class FeatureSet:
@@ -95,9 +77,11 @@ class FeatureSet:
 
     @property
     def rows(self) -> Rows:
-        """All rows in the order of the clips, float64; only if they were kept."""
+        """All rows in the order of the clips, as they came; only if they were kept."""
         assert self._rows is not None
-        return np.concatenate(self._rows).astype(np.float64)
+        if len(self._rows) > 1:
+            self._rows = [np.concatenate(self._rows)]
+        return self._rows[0]
 
     @property
     def stats(self) -> GaussianStats:
@@ -105,33 +89,104 @@ class FeatureSet:
         return self._stats or GaussianStats.of(self.rows)
 
 
-def statistics(
-    protocol: EvalProtocol, sets: Mapping[str, FeatureSet]
-) -> tuple[float, float | None, PermutationNull | None]:
-    """Returns value, floor and permutation null of a protocol.
+def numbers(
+    protocol: EvalProtocol,
+    sets: Mapping[str, FeatureSet],
+    videos: Mapping[str, Videos] | None = None,
+) -> Numbers:
+    """Returns what a protocol computes from the features of its clips.
 
     Args:
         protocol: What to compute.
-        sets: Features of the sets `real`, `fake` and, for a floor, `floor`.
+        sets: Features of the sets `real`, `fake` and, for a floor, `floor`. With several trials,
+            one trial after the other.
+        videos: For the sets `real` and `fake`, the video each row is from, where several rows may
+            come from one; the interval resamples videos.
     """
-    statistic, ddof = protocol.statistic, protocol.ddof
     if not protocol.needs_rows:
-        stats = {stage: features.stats for stage, features in sets.items()}
-        distances = {
-            stage: frechet_terms(stats["real"], stats[stage], ddof=ddof).distance
-            for stage in sets
-            if stage != "real"
-        }
-        return distances["fake"], distances.get("floor"), None
-    rows = {stage: features.rows for stage, features in sets.items()}
-    if protocol.normalise == "reference":
-        normalise = JetNormalizer.fit(rows["real"])
-        rows = {stage: normalise(own) for stage, own in rows.items()}
-    real, fake, again = rows["real"], rows["fake"], rows.get("floor")
-    value = two_sample(statistic, real, fake, ddof=ddof)
-    floor = None if again is None else two_sample(statistic, real, again, ddof=ddof)
-    null = None
-    if protocol.null_splits:
-        splits, seed = protocol.null_splits, protocol.seed
-        null = permutation_null(statistic, real, fake, seed=seed, splits=splits, ddof=ddof)
-    return value, floor, null
+        real = sets["real"].stats
+        value, floor = (
+            frechet_terms(real, sets[stage].stats, ddof=protocol.ddof).distance
+            if stage in sets
+            else None
+            for stage in ("fake", "floor")
+        )
+        assert value is not None
+        return Numbers(value, floor=floor)
+    trials = [
+        _trial(protocol, {stage: own.rows for stage, own in sets.items()}, trial, videos or {})
+        for trial in range(protocol.trials)
+    ]
+    return trials[0] if len(trials) == 1 else _mean(trials)
+
+
+def _trial(
+    protocol: EvalProtocol, rows: Mapping[str, Rows], trial: int, videos: Mapping[str, Videos]
+) -> Numbers:
+    own = {stage: _part(every, trial, protocol.trials) for stage, every in rows.items()}
+    labels = {stage: _part(every, trial, protocol.trials) for stage, every in videos.items()}
+    if protocol.normalise != "none":
+        kind = JetNormalizer if protocol.normalise == "reference" else ZScore
+        normalise = kind.fit(own["real"])
+        own = {stage: normalise(part) for stage, part in own.items()}
+    measured = measure(protocol, own["real"], own["fake"])
+    interval = _interval(protocol, measured, labels)
+    floor = measure(protocol, own["real"], own["floor"]).value if "floor" in own else None
+    null = _null(protocol, own["real"], own["fake"])
+    return Numbers(
+        value=measured.value,
+        ci_lo=interval.low if interval else None,
+        ci_hi=interval.high if interval else None,
+        floor=floor,
+        null_mean=null.mean if null else None,
+        null_sd=null.sd if null else None,
+        null_z=null.z if null else None,
+        notes=measured.notes,
+    )
+
+
+def _part(rows: np.ndarray, trial: int, trials: int) -> np.ndarray:
+    size = len(rows) // trials
+    return rows[trial * size : (trial + 1) * size] if trials > 1 else rows
+
+
+def _interval(
+    protocol: EvalProtocol, measured: Measured, videos: Mapping[str, Videos]
+) -> Interval | None:
+    if measured.standard_error is not None:
+        half = 1.96 * measured.standard_error
+        return Interval(measured.value - half, measured.value + half, measured.standard_error)
+    if measured.influence is None:
+        return None
+    labels = (videos.get("real"), videos.get("fake"))
+    return bootstrap_interval(measured.value, measured.influence, videos=labels, seed=protocol.seed)
+
+
+def _null(protocol: EvalProtocol, real: Rows, fake: Rows) -> PermutationNull | None:
+    if not protocol.null_splits:
+        return None
+    return permutation_null(
+        protocol.statistic,
+        real,
+        fake,
+        seed=protocol.seed,
+        splits=protocol.null_splits,
+        ddof=protocol.ddof,
+    )
+
+
+def _mean(trials: list[Numbers]) -> Numbers:
+    """Returns the mean over trials; its interval is that of the mean of independent numbers."""
+    values = np.array([trial.value for trial in trials])
+    halves = 1.96 * values.std(ddof=1) / np.sqrt(len(values))
+    mean = float(values.mean())
+    floors = [trial.floor for trial in trials if trial.floor is not None]
+    note = f"mean of {len(trials)} trials, sd {values.std(ddof=1):.4g}"
+    return replace(
+        trials[0],
+        value=mean,
+        ci_lo=mean - float(halves),
+        ci_hi=mean + float(halves),
+        floor=float(np.mean(floors)) if floors else None,
+        notes=(note, *trials[0].notes),
+    )

@@ -59,9 +59,7 @@ def conv2d_resample(
     return y if down == 1 else upfirdn2d(y, f, 1, down)
 
 
-def _centred(
-    padding: Padding, f: Tensor | None, up: int, down: int
-) -> tuple[int, int, int, int]:
+def _centred(padding: Padding, f: Tensor | None, up: int, down: int) -> tuple[int, int, int, int]:
     """Padding that, with that of the filter, keeps input and output centred on each other."""
     left, right, top, bottom = sides(padding)
     taps_x, taps_y = taps_of(f)

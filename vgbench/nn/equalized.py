@@ -97,8 +97,6 @@ class EqualConv2d(nn.Module):
         kernel = self.weight.shape[2]
         weight = self.weight / math.sqrt(self.weight[0].numel())
         f, padding = self.resample_filter, kernel // 2
-        y = conv2d_resample(
-            x, weight, f, self.up, self.down, padding, flip_weight=self.up == 1
-        )
+        y = conv2d_resample(x, weight, f, self.up, self.down, padding, flip_weight=self.up == 1)
         clamp = None if self.clamp is None else self.clamp * gain
         return bias_act(y, self.bias, self.act, ACTIVATIONS[self.act].gain * gain, clamp)

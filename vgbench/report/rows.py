@@ -6,11 +6,12 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
 from vgbench.errors import DataError
+from vgbench.types import Score
 
 # Rows that agree in all of these were measured alike and may be ranked with each other.
 RANKING_KEY = (
@@ -29,92 +30,49 @@ RANKING_KEY = (
     "split",
     "ddof",
     "precision",
+    "source",
 )
 
 
-@dataclass(frozen=True)
-class LeaderboardRow:
-    """One number of one checkpoint under one protocol.
+@dataclass(frozen=True, kw_only=True)
+class LeaderboardRow(Score):
+    """One number of one checkpoint under one protocol: a `Score` and where its clips come from.
 
     Attributes:
         model: Method, or the name given to foreign videos.
         dataset: Data set the reference videos come from.
-        metric: Name that follows the identity of the weights; `FVD16` only with the official ones.
-        value: The number.
-        ci_lo: Lower end of its 95 % interval, if computed.
-        ci_hi: Upper end.
-        floor: The same metric between two sets of real clips: what a perfect model scores.
-        null_mean: Mean of the permutation null, for weight-free cores.
-        null_sd: Standard deviation of the permutation null.
-        higher_is_better: Direction of the metric.
-        protocol_id: `metric/variant@version`.
-        protocol_hash: Hash of every field of the protocol.
-        feature_net: Feature core.
-        feature_net_sha256: Hash of its weights; empty for a core without weights.
-        weights_identity: official, other, random or handcrafted.
-        preprocess_id: Resize and normalisation.
-        n_real: Real clips used.
-        n_fake: Generated clips used.
-        n_real_videos: Distinct real videos they come from.
+        n_real_videos: Distinct real videos the real clips come from.
         n_fake_videos: Distinct generated videos.
-        frames: Frames per clip.
-        stride: Frame step.
-        resolution: `HxW` in pixels.
         fps: Frame rate of the data set.
         dataset_fingerprint: Content hash of the data set.
         split: Part of the data set.
         seed_data: Seed of the choice of real clips.
         seed_gen: Seed of the generated videos.
-        ddof: 1 if covariances divide by n - 1.
         checkpoint_sha256: Hash of the checkpoint file, or of nothing for foreign videos.
         clips_seen: Training clips behind the checkpoint.
-        selection: How the checkpoint was chosen.
-        precision: Number format of the feature core.
-        device: Where features were computed.
+        selection: How the checkpoint was chosen: `none`, or `best-of-k by <metric>`.
+        source: `measured` by vgbench, or copied from a `paper`.
         vgbench_version: Version that measured.
         torch_version: Its torch.
         date: UTC time of the measurement.
-        note: Everything that is not standard about this number.
     """
 
     model: str
     dataset: str
-    metric: str
-    value: float
-    ci_lo: float | None
-    ci_hi: float | None
-    floor: float | None
-    null_mean: float | None
-    null_sd: float | None
-    higher_is_better: bool
-    protocol_id: str
-    protocol_hash: str
-    feature_net: str
-    feature_net_sha256: str
-    weights_identity: str
-    preprocess_id: str
-    n_real: int
-    n_fake: int
     n_real_videos: int
     n_fake_videos: int
-    frames: int
-    stride: int
-    resolution: str
     fps: float
     dataset_fingerprint: str
     split: str
     seed_data: int
     seed_gen: int
-    ddof: int
     checkpoint_sha256: str
     clips_seen: int | None
-    selection: str
-    precision: str
-    device: str
+    selection: str = "none"
+    source: Literal["measured", "paper"] = "measured"
     vgbench_version: str
     torch_version: str
     date: str
-    note: str
 
     @property
     def ranking_key(self) -> tuple[Any, ...]:
@@ -122,7 +80,12 @@ class LeaderboardRow:
         return tuple(getattr(self, name) for name in RANKING_KEY)
 
 
-COLUMNS = tuple(f.name for f in fields(LeaderboardRow))
+_OUTER = ("model", "dataset")  # the first columns of a table; the note is its last
+COLUMNS = (
+    *_OUTER,
+    *(f.name for f in fields(LeaderboardRow) if f.name not in (*_OUTER, "note")),
+    "note",
+)
 
 
 def to_json(rows: Sequence[LeaderboardRow]) -> str:

@@ -49,7 +49,8 @@ def crossed(interval_kclips: float, before: int, after: int) -> bool:
     return int(after // interval) > int(before // interval)
 
 
-def _batch_clips(trainer: pl.Trainer, batch: dict[str, Any]) -> int:
+def batch_clips(trainer: pl.Trainer, batch: dict[str, Any]) -> int:
+    """Returns the clips that one step shows, over all processes."""
     return int(batch["video"].shape[0]) * trainer.world_size
 
 
@@ -117,7 +118,7 @@ class SaveCheckpoints(pl.Callback):
     ) -> None:
         """Saves when the interval has passed."""
         seen = pl_module.clips_seen
-        if crossed(self.interval_kclips, seen - _batch_clips(trainer, batch), seen):
+        if crossed(self.interval_kclips, seen - batch_clips(trainer, batch), seen):
             self.save(trainer, pl_module, keep=True)
 
     def save(self, trainer: pl.Trainer, model: VideoGAN, keep: bool = False) -> None:
@@ -151,7 +152,7 @@ class SampleVideos(pl.Callback):
     ) -> None:
         """Samples when the interval has passed."""
         seen = pl_module.clips_seen
-        due = crossed(self.interval_kclips, seen - _batch_clips(trainer, batch), seen)
+        due = crossed(self.interval_kclips, seen - batch_clips(trainer, batch), seen)
         if due and trainer.is_global_zero:
             self.write(pl_module)
 
@@ -167,12 +168,27 @@ class SampleVideos(pl.Callback):
 
 
 class Report(pl.Callback):
-    """Averages what the steps return, writes it to `metrics.csv` and tells how far the run is."""
+    """Averages what the steps return, writes it to `metrics.csv` and tells how far the run is.
 
-    def __init__(self, folder: RunFolder, total: int, tell: Callable[[Progress], None]) -> None:
+    Args:
+        folder: Of the run.
+        total: Clips to show in all.
+        tell: Called with the progress.
+        watched: Latest numbers of the evaluation while training, by name; None where there is none
+            yet.
+    """
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        total: int,
+        tell: Callable[[Progress], None],
+        watched: Callable[[], dict[str, float | None]] = dict,
+    ) -> None:
         self.folder = folder
         self.total = total
         self.tell = tell
+        self.watched = watched
         self._sums: dict[str, Tensor] = {}
         self._steps = 0
         self._clips = 0
@@ -203,7 +219,10 @@ class Report(pl.Callback):
         scalars = {name: float(value) / self._steps for name, value in self._sums.items()}
         left = max(self.total - model.clips_seen, 0) / max(rate, 1e-9)
         if trainer.is_global_zero:
-            self._csv.append(model.clips_seen, {**scalars, "clips_per_second": round(rate, 3)})
+            watched = self.watched()
+            row = {**scalars, **watched, "clips_per_second": round(rate, 3)}
+            self._csv.append(model.clips_seen, row)
+            scalars |= {name: value for name, value in watched.items() if value is not None}
             for logger in trainer.loggers:
                 logger.log_metrics(scalars, step=model.clips_seen)
             self.tell(Progress(model.clips_seen, self.total, rate, left, scalars))

@@ -33,6 +33,7 @@ from vgbench.training.callbacks import (
 )
 from vgbench.training.checkpoint_io import AtomicCheckpointIO
 from vgbench.training.run_folder import RunFolder
+from vgbench.training.selection import KeepBest
 from vgbench.types import VideoSpec
 
 _log = logging.getLogger(__name__)
@@ -95,9 +96,15 @@ def fit(
     """
     source = open_dataset(config.dataset, "train")
     model = _model(config, source)
-    data = ClipDataModule(source, model.clips, config.budget.batch_size, config.seed)
+    data = ClipDataModule(
+        source,
+        model.clips,
+        config.budget.batch_size,
+        config.seed,
+        config.trainer.allow_data_change,
+    )
     total = round(config.budget.kclips * 1000)
-    run = _Run(config, folder, listener, total)
+    run = _Run(config, folder, listener, source)
     trainer = run.trainer(deterministic=config.deterministic)
     device = str(trainer.strategy.root_device)
     folder.start(config, overrides)
@@ -127,17 +134,23 @@ class _Run:
     """The callbacks of one run, and what is done when it ends in any way."""
 
     def __init__(
-        self, config: RunConfig, folder: RunFolder, listener: Listener, total: int
+        self, config: RunConfig, folder: RunFolder, listener: Listener, source: VideoSource
     ) -> None:
+        total = round(config.budget.kclips * 1000)
         self.config = config
         self.folder = folder
         self.signals = StopOnSignal()
         self.saver = SaveCheckpoints(folder, config.budget.checkpoint_kclips)
         fps = float(getattr(config.dataset, "fps", 25.0))
         self.samples = SampleVideos(folder, config.budget.sample_kclips, fps, config.seed)
+        self.callbacks: list[pl.Callback] = [StopAtBudget(total), self.saver, self.samples]
         report = Report(folder, total, listener.progress)
+        if config.protocol.every_kclips:
+            best = KeepBest(folder, source, config.protocol)
+            report.watched = lambda: best.scalars
+            self.callbacks.append(best)
         # The signal's callback is last, so that a step's records are complete when it stops.
-        self.callbacks = [StopAtBudget(total), self.saver, self.samples, report, self.signals]
+        self.callbacks += [report, self.signals]
 
     def trainer(self, deterministic: bool) -> pl.Trainer:
         """Returns Lightning's trainer without the parts that vgbench does itself."""

@@ -1,6 +1,7 @@
 """The run's scalars as a CSV file that a resumed run continues."""
 
 import csv
+from collections.abc import Mapping
 from pathlib import Path
 
 
@@ -24,8 +25,8 @@ class MetricsCsv:
         with self.path.open(newline="", encoding="utf-8") as file:
             return list(csv.DictReader(file))
 
-    def append(self, clips_seen: int, scalars: dict[str, float]) -> None:
-        """Adds a row; all rows have the columns of the first."""
+    def append(self, clips_seen: int, scalars: Mapping[str, float | None]) -> None:
+        """Adds a row; all rows have the columns of the first, empty where there is no number."""
         row = {"clips_seen": clips_seen, **scalars}
         is_new = not self.path.is_file() or self.path.stat().st_size == 0
         with self.path.open("a", newline="", encoding="utf-8") as file:

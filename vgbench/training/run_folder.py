@@ -29,6 +29,8 @@ class RunFolder:
         self.checkpoints = path / "checkpoints"
         self.samples = path / "samples"
         self.last = self.checkpoints / "last.ckpt"
+        self.best = self.checkpoints / "best.ckpt"
+        self.features = path / "features"
         self.metrics = path / "metrics.csv"
 
     @classmethod

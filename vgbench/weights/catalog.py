@@ -17,7 +17,9 @@ class KnownFile:
     Attributes:
         title: What its makers call it.
         official: Whether its tensors are the ones that the metric is defined by.
-        url: Where users obtain it.
+        page: Where people find it.
+        download: Addresses of its parts, the one that is recognised last; empty if only a browser
+            gets through.
         size: Its bytes, or 0 if that is not known.
         git_blob_sha1: Its git blob id, or empty.
         sha256_prefix: The start of its sha256, or empty.
@@ -25,7 +27,8 @@ class KnownFile:
 
     title: str
     official: bool
-    url: str = ""
+    page: str = ""
+    download: tuple[str, ...] = ()
     size: int = 0
     git_blob_sha1: str = ""
     sha256_prefix: str = ""
@@ -40,6 +43,7 @@ class CatalogEntry:
         title: One line that says what they are.
         network: `module:class` whose state dict the tensors must fit.
         example: A file name for messages.
+        home: Page of the makers.
         licence: Terms that the makers state.
         aliases: Other names for the same.
         files: Files known to hold them.
@@ -50,6 +54,7 @@ class CatalogEntry:
     title: str
     network: str
     example: str
+    home: str
     licence: str
     aliases: tuple[str, ...] = ()
     files: tuple[KnownFile, ...] = ()
@@ -79,6 +84,8 @@ def find_entry(catalog: Catalog, name: str) -> CatalogEntry:
 
 
 def _entry(name: str, table: dict[str, Any]) -> CatalogEntry:
-    table["files"] = tuple(KnownFile(**file) for file in table["files"])
-    table["aliases"] = tuple(table["aliases"])
-    return CatalogEntry(name=name, **table)
+    files = tuple(
+        KnownFile(**{**file, "download": tuple(file.get("download", ()))})
+        for file in table.pop("files")
+    )
+    return CatalogEntry(name=name, files=files, **{**table, "aliases": tuple(table["aliases"])})

@@ -22,8 +22,8 @@ class Layout:
 
     Attributes:
         name: What provenance calls it.
-        first: Our name of the network's first tensor; a file in which it has its name of this
-            layout, below any prefix, has this layout.
+        first: Our name of a tensor that only this network has; a file in which it has its name of
+            this layout, below any prefix, has this layout.
         rename: Our name of a tensor -> the file's.
         reshape: The file's tensor -> ours, apart from dropping axes of length 1.
     """
@@ -187,6 +187,7 @@ def _numbered(branch: str, names: dict[str, str]) -> str:
 
 
 _I3D, _INCEPTION = "Conv3d_1a_7x7.conv3d.weight", "Conv2d_1a_3x3.conv.weight"
+_RESNEXT = "layer1.0.conv1.weight"  # the stem's "conv1.weight" ends many names
 
 LAYOUTS = (
     Layout("piergiaj", _I3D, str),
@@ -194,6 +195,7 @@ LAYOUTS = (
     Layout("deepmind", _I3D, _deepmind, _from_tensorflow),
     Layout("pytorch-fid", _INCEPTION, str),
     Layout("nvidia", _INCEPTION, _nvidia),
+    Layout("3d-resnets", _RESNEXT, str),
 )
 
 

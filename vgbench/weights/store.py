@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from vgbench.errors import WeightsError
+from vgbench.errors import UsageError, WeightsError
 from vgbench.registry import load_target
 from vgbench.weights.catalog import Catalog, CatalogEntry, KnownFile, find_entry, read_catalog
 from vgbench.weights.crc32c import masked_crc32c
@@ -89,7 +89,7 @@ class WeightStore:
         """
         entry = find_entry(self.catalog, name)
         tensors, layout, data = read_network(file, entry)
-        size, blob, sha256 = _file_digests(data)
+        size, blob, sha256 = file_digests(data)
         identity, matched = self._identify(entry, blob, sha256, tensors)
         installed = Installed(
             name=entry.name,
@@ -109,6 +109,24 @@ class WeightStore:
         """Returns every entry of the catalog with the provenance of what is installed."""
         return [(entry, self._provenance(entry)) for entry in self.catalog.values()]
 
+    def verify(self, name: str) -> Installed:
+        """Returns the provenance of installed weights after reading all of their bytes.
+
+        The identity is taken afresh, so it follows a catalog that learnt more since.
+
+        Raises:
+            UnknownNameError: If the catalog has no such name.
+            WeightsError: If they are not installed, or are not what was installed.
+        """
+        entry = find_entry(self.catalog, name)
+        tensors, _ = self.load(entry.name)
+        installed = self._provenance(entry)
+        if installed is None:
+            raise WeightsError(_missing(entry))
+        digests = installed.git_blob_sha1, installed.sha256
+        identity, matched = self._identify(entry, *digests, tensors)
+        return replace(installed, identity=identity, matched=matched)
+
     def load(self, name: str) -> tuple[dict[str, Tensor], WeightsRef]:
         """Returns the tensors installed under `name`, by our names, and their identity.
 
@@ -120,10 +138,7 @@ class WeightStore:
         installed = self._provenance(entry)
         path = self._path(entry.name)
         if installed is None or not path.is_file():
-            raise WeightsError(
-                f"weights '{entry.name}' not found and offline; put the file anywhere and run\n"
-                f"  vgbench weights import {entry.name} /path/to/{entry.example}"
-            )
+            raise WeightsError(_missing(entry))
         try:
             tensors = load_file(path)
         except SafetensorError as error:
@@ -186,7 +201,6 @@ def read_network(file: Path, entry: CatalogEntry) -> tuple[dict[str, Tensor], st
     Raises:
         WeightsError: If the file is unreadable or does not fit the network.
     """
-    shapes = network_shapes(entry)
     checkpoint = checkpoint_files(file)
     if checkpoint is not None:
         tensors, data, kind = read_checkpoint(*checkpoint), checkpoint[1], "tensorflow"
@@ -195,10 +209,36 @@ def read_network(file: Path, entry: CatalogEntry) -> tuple[dict[str, Tensor], st
     else:
         raise WeightsError(f"{file} is neither a file of weights nor a TensorFlow checkpoint")
     try:
-        ours, layout = to_ours(tensors, shapes)
+        ours, layout = to_ours(tensors, network_shapes(entry))
     except WeightsError as error:
         raise WeightsError(f"{file} is not '{entry.name}': {error}") from error
     return ours, f"{layout} ({kind})", data
+
+
+def convert(name: str, source: Path, target: Path, catalog: Catalog | None = None) -> str:
+    """Writes the tensors of a file as safetensors under our names; returns the file's layout.
+
+    Args:
+        name: Name or alias of the weights that `source` holds.
+        source: As for `WeightStore.import_weights`.
+        target: File to be made.
+        catalog: As for `WeightStore`.
+
+    Raises:
+        UsageError: If `target` exists or does not end in `.safetensors`.
+        UnknownNameError: If the catalog has no such name.
+        WeightsError: If the file is unreadable or does not fit the network.
+    """
+    if target.suffix != ".safetensors" or target.exists() or not target.parent.is_dir():
+        raise UsageError(
+            f"{target}: expected the name of a new file, ending in .safetensors, in a folder that "
+            "exists"
+        )
+    tensors, layout, _ = read_network(source, find_entry(catalog or read_catalog(), name))
+    with TemporaryDirectory(dir=target.parent) as scratch:
+        save_file(tensors, Path(scratch) / target.name)
+        os.replace(Path(scratch) / target.name, target)
+    return layout
 
 
 def network_shapes(entry: CatalogEntry) -> Shapes:
@@ -218,8 +258,8 @@ def tensors_sha256(tensors: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def _file_digests(path: Path) -> tuple[int, str, str]:
-    """Returns size, git blob sha1 and sha256 of a file."""
+def file_digests(path: Path) -> tuple[int, str, str]:
+    """Returns size in bytes, git blob sha1 and sha256 of a file."""
     size = path.stat().st_size
     blob, sha256 = hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False), hashlib.sha256()
     with path.open("rb") as stream:
@@ -244,6 +284,15 @@ def _same_numbers(entry: CatalogEntry, tensors: Mapping[str, Tensor]) -> bool:
 
 def _tensorflow_crc(tensor: Tensor) -> int:
     return masked_crc32c(to_tensorflow(tensor).numpy().astype("<f4", copy=False).tobytes())
+
+
+def _missing(entry: CatalogEntry) -> str:
+    online = any(file.download for file in entry.files)
+    hint = f"\n  or, with a connection: vgbench weights fetch {entry.name}" if online else ""
+    return (
+        f"weights '{entry.name}' not found and offline; put the file anywhere and run\n"
+        f"  vgbench weights import {entry.name} /path/to/{entry.example}{hint}"
+    )
 
 
 def _damaged(path: Path, entry: CatalogEntry, reason: str) -> str:

@@ -1,74 +1,62 @@
-"""`data prepare`: decode once into raw uint8 shards, all or nothing."""
+"""`data prepare`: decode every video once into shards, all or nothing, and never twice."""
 
-import csv
-import json
 import os
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
-from typing import Any
 
-import numpy as np
-
-from vgbench.data.cache import INDEX, QUARANTINE
-from vgbench.data.config import CACHE_VERSION, MANIFEST
-from vgbench.data.decode import Header, RefusedError, VideoReader, upright_pixel_aspect
-from vgbench.data.geometry import centre_square
-from vgbench.data.prepare.plan import SOURCES, Options, Plan, SourceFile, libraries
-from vgbench.data.prepare.shards import ShardWriter
-from vgbench.data.prepare.worker import Worker
+from vgbench.data.cache import QUARANTINE
+from vgbench.data.decode import Header, RefusedError
+from vgbench.data.prepare.journal import JOURNAL, Entry, Journal, StoredVideo
+from vgbench.data.prepare.lock import exclusive
+from vgbench.data.prepare.pixels import Piece
+from vgbench.data.prepare.plan import Plan, Source
+from vgbench.data.prepare.records import log, write_quarantine, write_records, write_sources
+from vgbench.data.prepare.shards import FinishedShard, Place, ShardWriter, sync_folder
+from vgbench.data.prepare.work import Made, make_pieces
+from vgbench.data.prepare.worker import Pool, Task
 from vgbench.errors import DataError
 
 MAX_BAD = 0.5
-_PIECE = "piece.raw"  # the raw frames of the video in work
+MAX_SHARD_BYTES = 2**30
 _NOT_DAMAGED = frozenset({"too_short"})
+_SCRATCH = "pieces-"
+Progress = Callable[[int, RefusedError | None], None]
 
 
 @dataclass(frozen=True)
-class PreparedVideo:
-    """One accepted video.
-
-    Attributes:
-        name: POSIX path relative to the source folder.
-        frames: Decoded frames.
-        fps: Measured frame rate.
-        flags: Notes, e.g. `vfr`.
-        rotation: Degrees that the file asks for, already applied.
-    """
-
-    name: str
-    frames: int
-    fps: float
-    flags: tuple[str, ...]
-    rotation: int
-
-
-@dataclass
 class Prepared:
     """What came of a plan.
 
     Attributes:
         folder: The cache.
-        videos: Accepted videos.
-        refused: Refused files, with the reason.
+        entries: What became of each source video.
     """
 
     folder: Path
-    videos: list[PreparedVideo] = field(default_factory=list)
-    refused: list[RefusedError] = field(default_factory=list)
+    entries: tuple[Entry, ...]
+
+    @property
+    def videos(self) -> list[StoredVideo]:
+        """Every video of the cache."""
+        return [video for entry in self.entries for video in entry.videos]
+
+    @property
+    def refused(self) -> list[RefusedError]:
+        """Refused sources, with the reason."""
+        return [entry.refusal for entry in self.entries if entry.refusal]
 
     @property
     def frames(self) -> int:
-        """Frames of all accepted videos."""
+        """Frames of all videos."""
         return sum(video.frames for video in self.videos)
 
     @property
     def flags(self) -> Counter[str]:
-        """How many accepted videos carry each note."""
+        """How many videos carry each note."""
         return Counter(flag for video in self.videos for flag in video.flags)
 
 
@@ -92,188 +80,174 @@ class Tolerance:
 def prepare(
     plan: Plan,
     tolerance: Tolerance,
-    worker: Worker,
-    progress: Callable[[int, RefusedError | None], None],
+    pool: Pool,
+    progress: Progress,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> Prepared:
     """Writes the cache of `plan` and returns what is in it.
 
-    Everything goes into a temporary folder beside the target, which takes the target's place at
-    the very end; a kill or a full disk never leaves half a cache under the final name.
+    Everything grows in a temporary folder beside the target, which takes the target's place at
+    the very end. If this ends early, for whatever reason, that folder stays, and the same plan
+    with `resume` goes on from there; the result has the same bytes.
 
     Args:
         plan: What to do.
         tolerance: How many refused files are accepted.
-        worker: Decodes the files.
-        progress: Called after each file with its number and, if it was refused, why.
+        pool: Decodes the files; the result does not depend on the number of workers.
+        progress: Called after each video with how many are done and, if it was refused, why.
+        tell: Called with messages for people.
 
     Raises:
-        DataError: If too many files were refused, or the disk is full.
+        DataError: If too many files were refused, the disk is full, or another process is at it.
     """
     plan.check_space()
-    result = Prepared(plan.target)
-    with _commit(plan.target) as folder:
-        shards = ShardWriter(folder, plan.options.resolution)
-        for number, (file, header) in enumerate(zip(plan.files, plan.headers, strict=True)):
-            refusal = None
-            try:
-                video = _decode(worker, file, header, plan, folder)
-            except RefusedError as error:
-                refusal = RefusedError(error.reason, error.detail, error.frames, file.name)
-                result.refused.append(refusal)
-            else:
-                shards.append(folder / _PIECE, video.frames)
-                result.videos.append(video)
-            progress(number, refusal)
-        _check_refused(plan, tolerance, result)
-        _write_records(folder, plan, result, shards)
+    with _write_errors(plan.target), _locked(plan.target, tell):
+        folder = _work_folder(plan, tell)
+        log(folder, f"{len(plan.sources)} videos, key {plan.key}, {plan.options}", *plan.warnings)
+        entries, shards = _fill(folder, plan, pool, progress)
+        result = Prepared(plan.target, entries)
+        write_quarantine(folder, entries)
+        _check_refused(folder, tolerance, result)
+        write_records(folder, plan, entries, shards)
+        log(folder, f"finished: {len(result.videos)} videos, {result.frames} frames")
+        _commit(folder, plan.target)
     return result
 
 
-def decode_piece(path: Path, name: str, options: Options, out: Path) -> PreparedVideo:
-    """Decodes one file into raw square frames at `out`; run in the worker.
-
-    Args:
-        path: The file.
-        name: How messages call it.
-        options: What the pixels depend on.
-        out: Written anew; worthless if this raises.
-
-    Raises:
-        RefusedError: If the file is damaged, too short or not supported.
-    """
-    count = 0
-    with VideoReader(path, name) as reader, out.open("wb") as file:
-        for frame in reader:
-            if min(frame.shape[:2]) < options.resolution:
-                reader.flags.add("upscaled")
-            square = centre_square(frame, options.resolution, upright_pixel_aspect(reader))
-            file.write(square.tobytes())
-            count += 1
-        timing = reader.timing()
-        rotation = reader.rotation
-    if count < options.min_frames:
-        text = f"{count} frames after fps/stride, at least {options.min_frames} needed"
-        raise RefusedError("too_short", text, count, name)
-    return PreparedVideo(name, count, timing.fps, timing.flags, rotation)
-
-
-def _decode(
-    worker: Worker, file: SourceFile, header: Header | RefusedError, plan: Plan, folder: Path
-) -> PreparedVideo:
-    if isinstance(header, RefusedError):
-        raise header
-    limit_s = 600.0 + 20 * (header.duration_s or 0)
-    out = folder / _PIECE
-    return worker.call(limit_s, decode_piece, file.path, file.name, plan.options, out)
-
-
 @contextmanager
-def _commit(target: Path) -> Iterator[Path]:
-    """Yields a temporary folder that becomes `target` if the block ends well, else vanishes."""
+def _locked(target: Path, tell: Callable[[str], None]) -> Iterator[None]:
     target.parent.mkdir(parents=True, exist_ok=True)
-    folder = target.with_name(f"{target.name}.tmp-{os.getpid()}")
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    try:
-        yield folder
-    except OSError as error:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise DataError(f"cannot write {target}: {error}") from error
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-    # a folder cannot replace one that is not empty, so an older cache steps aside first
-    old = target.with_name(f"{target.name}.tmp-old-{os.getpid()}")
-    if target.exists():
-        target.replace(old)
-    folder.replace(target)
-    shutil.rmtree(old, ignore_errors=True)
-    _sync_folder(target.parent)
+    with exclusive(target, tell):
+        yield
 
 
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _work_folder(plan: Plan, tell: Callable[[str], None]) -> Path:
+    """Returns the folder to work in, empty unless earlier work of this plan is continued."""
+    folder, resume = plan.work_folder, plan.request.resume
+    for other in plan.target.parent.glob(f"{plan.target.name}.tmp-*"):
+        if other != folder or not resume:
+            why = "for other inputs or options" if resume else "that --resume would continue"
+            tell(f"removed {other}: unfinished work {why}")
+            shutil.rmtree(other)
+    folder.mkdir(exist_ok=True)
+    for scratch in folder.glob(f"{_SCRATCH}*"):
+        shutil.rmtree(scratch)
+    write_sources(folder, plan)
+    return folder
 
 
-def _check_refused(plan: Plan, tolerance: Tolerance, result: Prepared) -> None:
-    total, refused = len(plan.files), result.refused
+def _fill(
+    folder: Path, plan: Plan, pool: Pool, progress: Progress
+) -> tuple[tuple[Entry, ...], tuple[FinishedShard, ...]]:
+    """Decodes what is not in the journal yet; returns all of it."""
+    # the process is in the name: workers of one that was killed may still be writing to theirs
+    scratch = folder / f"{_SCRATCH}{os.getpid()}"
+    scratch.mkdir()
+    shards = ShardWriter(folder, plan.options.resolution, plan.options.codec, MAX_SHARD_BYTES)
+    names = [source.video.name for source in plan.sources]
+    with closing(Journal(folder, shards, names)) as journal:
+        try:
+            with closing(_outcomes(plan, len(journal.entries), pool, scratch)) as outcomes:
+                for outcome in outcomes:
+                    entry = _store(*outcome, shards)
+                    journal.append(entry)
+                    if entry.refusal:
+                        log(folder, str(entry.refusal))
+                    progress(len(journal.entries), entry.refusal)
+            shards.finish()
+        except OSError:
+            shards.discard()
+            raise
+        except KeyboardInterrupt:
+            journal.sync()
+            raise
+        finally:
+            shutil.rmtree(scratch)
+    return tuple(journal.entries), tuple(shards.finished)
+
+
+def _outcomes(
+    plan: Plan, start: int, pool: Pool, scratch: Path
+) -> Generator[tuple[Source, Path, Made | RefusedError], None, None]:
+    """Yields every source video from number `start` on, the file with its frames, and its fate."""
+    todo = list(zip(plan.sources, plan.headers, strict=True))[start:]
+    paths = [scratch / f"{number}" for number in range(len(todo))]
+    tasks = (
+        Task(_limit_s(header), make_pieces, (source.video, plan.options, path))
+        for (source, header), path in zip(todo, paths, strict=True)
+        if isinstance(header, Header)
+    )
+    with closing(pool.ordered(tasks)) as made:
+        for (source, header), path in zip(todo, paths, strict=True):
+            yield source, path, header if isinstance(header, RefusedError) else next(made)
+            path.unlink(missing_ok=True)
+
+
+def _limit_s(header: Header) -> float:
+    return 600.0 + 20 * (header.duration_s or header.estimated_frames() / 25)
+
+
+def _store(source: Source, path: Path, outcome: Made | RefusedError, shards: ShardWriter) -> Entry:
+    name = source.video.name
+    if isinstance(outcome, RefusedError):
+        return Entry(name, source.bytes, refused=(outcome.reason, outcome.detail, outcome.frames))
+    before, begin, videos = len(shards.finished), 0, []
+    with path.open("rb") as data:
+        for piece in outcome.pieces:
+            sizes = outcome.sizes[begin : begin + piece.frames]
+            place = shards.append(data, sizes)
+            begin += piece.frames
+            videos.append(_stored(name, piece, place))
+    return Entry(name, source.bytes, tuple(videos), finished=tuple(shards.finished[before:]))
+
+
+def _stored(source: str, piece: Piece, place: Place) -> StoredVideo:
+    return StoredVideo(
+        name=piece.name,
+        source=source,
+        group=piece.group,
+        label=piece.label,
+        place=place,
+        fps=piece.fps,
+        flags=piece.flags,
+    )
+
+
+def _check_refused(folder: Path, tolerance: Tolerance, result: Prepared) -> None:
+    total, refused, where = len(result.entries), result.refused, folder / QUARANTINE
     damaged = [error for error in refused if error.reason not in _NOT_DAMAGED]
-    listed = "\n".join(f"  {error}" for error in (damaged or refused)[:3])
-    if tolerance.strict and refused:
-        raise DataError(f"{len(refused)} of {total} videos were refused (--strict):\n{listed}")
     if not result.videos:
-        raise DataError(f"all {total} videos were refused:\n{listed}")
+        raise DataError(f"all {total} videos were refused; see {where}")
+    if tolerance.strict and refused:
+        raise DataError(f"{len(refused)} of {total} videos were refused (--strict); see {where}")
     if len(damaged) > tolerance.max_bad * total:
         raise DataError(
             f"{len(damaged)} of {total} videos are damaged, more than --max-bad "
-            f"{tolerance.max_bad:g}:\n{listed}"
+            f"{tolerance.max_bad:g}; see {where}\n"
+            "  use the others: the same command with --resume --max-bad 1"
         )
 
 
-def _write_records(folder: Path, plan: Plan, result: Prepared, shards: ShardWriter) -> None:
-    (folder / _PIECE).unlink(missing_ok=True)
-    shards.close()
-    videos = result.videos
-    names = [video.name for video in videos]
-    np.savez(
-        folder / INDEX,
-        video_id=np.array(names),
-        source=np.array(names),
-        group=np.array(names),
-        label=np.full(len(videos), -1),
-        shard=np.array([place.shard for place in shards.places]),
-        offset=np.array([place.offset for place in shards.places]),
-        n_frames=np.array([video.frames for video in videos]),
-        fps=np.array([video.fps for video in videos]),
-        flags=np.array([";".join(video.flags) for video in videos]),
-    )
-    _write_quarantine(folder / QUARANTINE, plan, result)
-    _write_json(folder / SOURCES, [_memo(file) for file in plan.files])
-    _write_json(folder / MANIFEST, _manifest(plan, result, shards))
+def _commit(folder: Path, target: Path) -> None:
+    """Lets the finished `folder` take the place of `target`."""
+    (folder / JOURNAL).unlink()
+    sync_folder(folder)
+    # a folder cannot replace one that is not empty, so an older cache steps aside first
+    old = target.with_name(f"{target.name}.tmp-old")
+    if target.exists():
+        target.replace(old)
+    folder.replace(target)
+    sync_folder(target.parent)
+    shutil.rmtree(old, ignore_errors=True)
 
 
-def _manifest(plan: Plan, result: Prepared, shards: ShardWriter) -> dict[str, Any]:
-    return {
-        "version": CACHE_VERSION,
-        "name": plan.target.name.rpartition("_")[0],
-        "key": plan.key,
-        "resolution": plan.options.resolution,
-        "videos": len(result.videos),
-        "frames": result.frames,
-        "longest": max(video.frames for video in result.videos),
-        "fps": median(video.fps for video in result.videos),
-        "refused": len(result.refused),
-        "ignored": plan.ignored,
-        "options": asdict(plan.options),
-        "libraries": libraries(),
-        "shards": [asdict(shard) for shard in shards.shards],
-        "warnings": {v.name: list(v.flags) for v in result.videos if v.flags},
-        "licence": "",
-    }
-
-
-def _memo(file: SourceFile) -> dict[str, Any]:
-    return {key: value for key, value in asdict(file).items() if key != "path"}
-
-
-def _write_quarantine(path: Path, plan: Plan, result: Prepared) -> None:
-    sizes = {file.name: file.bytes for file in plan.files}
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["path", "reason", "detail", "frames_decoded", "bytes"])
-        for error in result.refused:
-            writer.writerow(
-                [error.path, error.reason, error.detail, error.frames, sizes[error.path]]
-            )
-
-
-def _write_json(path: Path, content: Any) -> None:
-    with path.open("w", encoding="utf-8") as file:
-        json.dump(content, file, indent=1, ensure_ascii=False)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
+@contextmanager
+def _write_errors(target: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        file = f": {error.filename}" if error.filename else ""
+        raise DataError(
+            f"cannot write {target}: {error.strerror or error}{file}\n"
+            "  what is finished is kept; continue: the same command with --resume"
+        ) from error

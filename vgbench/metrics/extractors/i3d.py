@@ -1,7 +1,6 @@
 """I3D on RGB clips (Kinetics-400), the network of the Frechet video distance."""
 
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping
 from typing import ClassVar
 
 import torch
@@ -9,20 +8,17 @@ from einops import rearrange
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from vgbench.errors import DataError
-from vgbench.metrics.extractors.base import FeatureExtractor, full_precision
-from vgbench.metrics.extractors.resize import resize_half_pixel
-from vgbench.video import check_clips
-from vgbench.weights.record import WeightsRef
-from vgbench.weights.store import WeightStore
+from vgbench.metrics.extractors.base import NetworkExtractor
+from vgbench.metrics.extractors.folded_conv import FoldedConv
+from vgbench.metrics.extractors.resize import I3D_INPUTS, Preprocess
 
 Triple = tuple[int, int, int]
+ReadFrames = Callable[[int, int], Float[Tensor, "b c t h w"]]
 
 MIN_FRAMES = 9  # one frame less leaves a single time step in front of the 2x7x7 average pool
-SIDE = 224  # the only size that the average pool reduces to 1x1
 N_CLASSES = 400
+CHUNK = 16  # time steps of a streamed convolution: 32 frames of the stem
 BN_EPS = 1e-3  # the constant of the TF-Hub graph; ports with PyTorch's 1e-5 differ slightly
 
 # Channels of the Mixed blocks: 1x1 | 1x1 then 3x3x3 | 1x1 then 3x3x3 | 3x3x3 max pool then 1x1.
@@ -52,15 +48,6 @@ def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
     return total // 2, total - total // 2
 
 
-def pad_same(
-    x: Float[Tensor, "b c t h w"], kernel: Triple, stride: Triple
-) -> Float[Tensor, "b c t2 h2 w2"]:
-    """Returns `x` with the zeros around it that TensorFlow's SAME puts there."""
-    sizes = zip(x.shape[2:], kernel, stride, strict=True)
-    pads = [same_padding(*axis) for axis in sizes]
-    return F.pad(x, [n for pad in reversed(pads) for n in pad])
-
-
 class ConvUnit(nn.Module):
     """Convolution with SAME padding, batch normalisation and ReLU.
 
@@ -81,33 +68,50 @@ class ConvUnit(nn.Module):
         super().__init__()
         self.kernel, self.stride = kernel, stride
         self.conv3d = nn.Conv3d(in_channels, out_channels, kernel, stride, bias=False)
-        self.bn: nn.Module = nn.BatchNorm3d(out_channels, eps=BN_EPS)
+        self.bn = nn.BatchNorm3d(out_channels, eps=BN_EPS)
+        self.folded: FoldedConv | None = None
 
     def forward(self, x: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b c2 t2 h2 w2"]:
         """Returns relu(bn(conv(x)))."""
-        return F.relu(self.bn(self._convolve(x)), inplace=not torch.is_grad_enabled())
+        return self.window(x, same_padding(x.shape[2], self.kernel[0], self.stride[0]))
 
-    def _convolve(self, x: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b c2 t2 h2 w2"]:
-        weight, bias = self.conv3d.weight, self.conv3d.bias
-        if self.kernel == (1, 1, 1):  # a matrix product, for which PyTorch's conv3d is slow
-            return F.linear(x.movedim(1, -1), weight.flatten(1), bias).movedim(-1, 1)
-        if self.stride == (1, 1, 1):  # SAME is symmetric, so no padded copy is needed
-            return F.conv3d(x, weight, bias, padding="same")
-        return F.conv3d(pad_same(x, self.kernel, self.stride), weight, bias, self.stride)
+    def window(
+        self, x: Float[Tensor, "b c t h w"], ends: tuple[int, int]
+    ) -> Float[Tensor, "b c2 t2 h2 w2"]:
+        """Returns the result for a part of a clip.
 
-    def fold(self) -> None:
-        """Absorbs the normalisation into the convolution, with channels last in memory."""
-        if isinstance(self.bn, nn.BatchNorm3d):
-            folded = fuse_conv_bn_eval(self.conv3d, self.bn)
-            weight = folded.weight.contiguous(memory_format=torch.channels_last_3d)
-            folded.weight = nn.Parameter(weight, requires_grad=False)
-            self.conv3d, self.bn = folded, nn.Identity()
+        Args:
+            x: Consecutive frames.
+            ends: Zero frames in front of and behind them; none where the clip goes on.
+        """
+        x, padding = self._padded(x, ends)
+        if self.folded is not None:
+            return self.folded(x, padding)
+        out = F.conv3d(x, self.conv3d.weight, None, self.stride, padding)
+        return F.relu(self.bn(out), inplace=not torch.is_grad_enabled())
+
+    def _padded(self, x: Tensor, ends: tuple[int, int]) -> tuple[Tensor, Triple]:
+        """Returns `x` padded where that is lopsided, and the padding left to the convolution."""
+        space = zip(x.shape[3:], self.kernel[1:], self.stride[1:], strict=True)
+        pads = [ends, *(same_padding(*axis) for axis in space)]
+        left = [front if front == back else 0 for front, back in pads]
+        now = [(0, 0) if front == back else (front, back) for front, back in pads]
+        if any(map(any, now)):
+            x = F.pad(x, [n for pad in reversed(now) for n in pad])
+        return x, (left[0], left[1], left[2])
+
+    def fold(self, dtype: torch.dtype = torch.float32) -> None:
+        """Makes convolution, normalisation and ReLU one operation in the given number format."""
+        if self.folded is None:
+            self.folded = FoldedConv(self.conv3d, self.bn, dtype=dtype)
+            del self.conv3d, self.bn
 
 
 class MaxPool(nn.Module):
-    """Max pooling with SAME padding of activations that are not negative, axis by axis.
+    """Max pooling with SAME padding, first in space, then in time.
 
-    Padding with zeros instead of minus infinity changes nothing behind a ReLU.
+    TensorFlow and PyTorch pad it with minus infinity; ports that pad with zeros agree behind a
+    ReLU.
     """
 
     def __init__(self, kernel: Triple, stride: Triple) -> None:
@@ -116,12 +120,13 @@ class MaxPool(nn.Module):
 
     def forward(self, x: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b c t2 h2 w2"]:
         """Returns the maximum of each window."""
-        x = pad_same(x, self.kernel, self.stride)
-        for axis, size, step in zip((4, 3, 2), self.kernel[::-1], self.stride[::-1], strict=True):
-            windows = x.unfold(axis, size, step)
-            x = windows[..., 0]
-            for i in range(1, size):
-                x = torch.maximum(x, windows[..., i])
+        sizes = zip(x.shape[2:], self.kernel, self.stride, strict=True)
+        # What SAME adds behind an axis beyond the front is what rounding up reaches over.
+        time, rows, columns = (same_padding(*axis)[0] for axis in sizes)
+        (kt, kh, kw), (st, sh, sw) = self.kernel, self.stride
+        x = F.max_pool3d(x, (1, kh, kw), (1, sh, sw), (0, rows, columns), ceil_mode=True)
+        if kt > 1:
+            x = F.max_pool3d(x, (kt, 1, 1), (st, 1, 1), (time, 0, 0), ceil_mode=True)
         return x
 
 
@@ -171,10 +176,10 @@ class Logits(nn.Module):
         """Returns the logits of activations `x` with t >= 2, averaged over the t - 1 windows."""
         steps = torch.ones(x.shape[2], dtype=torch.float64, device=x.device)
         steps[0] = steps[-1] = 0.5
-        pooled = x.mean(dim=(3, 4)).double() @ (steps / (x.shape[2] - 1))
+        pooled = x.mean(dim=(3, 4), dtype=torch.float64) @ (steps / (x.shape[2] - 1))
         weight = rearrange(self.conv3d.weight, "k c 1 1 1 -> k c").double()
         assert self.conv3d.bias is not None  # built with one
-        return F.linear(pooled, weight, self.conv3d.bias.double()).to(x.dtype)
+        return F.linear(pooled, weight, self.conv3d.bias.double()).float()
 
 
 class I3D(nn.Module):
@@ -228,75 +233,89 @@ class I3D(nn.Module):
         Args:
             x: Videos in [-1, 1] of at least `MIN_FRAMES` frames.
         """
-        for _, activations in self.endpoints(x):
-            x = activations
+        return self.stream(lambda first, last: x[:, :, first:last], x.shape[2])
+
+    def stream(self, read: ReadFrames, frames: int) -> Float[Tensor, "b classes"]:
+        """Returns the same for videos that are read part by part.
+
+        The wide layers in front of the third max pool see `CHUNK` of their time steps at a time,
+        together with the neighbours that their windows reach, so nothing is computed twice and
+        the result is that of the whole clip. What is behind takes a fifth of the memory.
+
+        Args:
+            read: From first and last (exclusive) frame to those frames, in [-1, 1].
+            frames: How many there are.
+        """
+        x = self.stem(read, frames)
+        for name, layer in self.named_children():
+            if name.startswith(("MaxPool3d_4", "MaxPool3d_5", "Mixed")):
+                x = layer(x)
         logits: Tensor = self.logits(x)
         return logits
 
-    def fold(self) -> None:
+    def stem(self, read: ReadFrames, frames: int) -> Float[Tensor, "b 192 t2 28 28"]:
+        """Returns the activations behind the third max pool; see `stream`."""
+        first = [
+            self.MaxPool3d_2a_3x3(self.Conv3d_1a_7x7.window(x, ends))
+            for x, ends in windows(read, frames, self.Conv3d_1a_7x7)
+        ]
+        x = torch.cat(first, dim=2)
+        unit = self.Conv3d_2c_3x3
+        parts = windows(lambda a, b: self.Conv3d_2b_1x1(x[:, :, a:b]), x.shape[2], unit)
+        return torch.cat([self.MaxPool3d_3a_3x3(unit.window(y, ends)) for y, ends in parts], dim=2)
+
+    def fold(self, dtype: torch.dtype = torch.float32) -> None:
         """Absorbs all normalisations into the convolutions, for faster inference."""
         for module in self.modules():
             if isinstance(module, ConvUnit):
-                module.fold()
+                module.fold(dtype)
 
 
-def styleganv_preprocess(clip: UInt8[Tensor, "t h w 3"]) -> Float[Tensor, "1 3 t 224 224"]:
-    """Returns a clip as I3D sees it in the FVD of StyleGAN-V.
+def windows(
+    read: ReadFrames, size: int, unit: ConvUnit
+) -> Iterator[tuple[Float[Tensor, "b c t h w"], tuple[int, int]]]:
+    """Yields what a convolution needs for each `CHUNK` of its time steps, and its padding.
 
-    Whole frames to 224x224 (bilinear, half-pixel centres, no antialiasing; the aspect is not
-    preserved), then 2x / 255 - 1.
+    Args:
+        read: From first and last (exclusive) step of its input to those steps.
+        size: Steps of its input.
+        unit: The convolution.
     """
-    frames = rearrange(clip, "t h w c -> t c h w").to(torch.float32)
-    resized = resize_half_pixel(frames, SIDE, SIDE).mul_(2 / 255).sub_(1)
-    return rearrange(resized, "t c h w -> 1 c t h w")
+    kernel, stride = unit.kernel[0], unit.stride[0]
+    front, _ = same_padding(size, kernel, stride)
+    steps = -(-size // stride)
+    for first in range(0, steps, CHUNK):
+        last = min(first + CHUNK, steps)
+        start, stop = first * stride - front, (last - 1) * stride - front + kernel
+        yield read(max(start, 0), min(stop, size)), (max(-start, 0), max(stop - size, 0))
 
 
-class I3DLogits(FeatureExtractor):
+class I3DLogits(NetworkExtractor):
     """The features of FVD: 400 logits of I3D, averaged over time.
 
-    Clips pass one by one, whole, so a feature depends on neither the batch nor a chunk length,
-    and memory is that of one clip (270 MiB of activations for 128 frames).
+    A clip is resized part by part as the network asks for frames, so a clip of 128 frames needs
+    a third of a gigabyte.
 
     Source: Unterthiner et al. (2018), `frechet_video_distance.py`; preprocessing of StyleGAN-V.
     """
 
-    name: ClassVar[str] = "i3d"
-    dim: ClassVar[int] = N_CLASSES
-    preprocess_id: ClassVar[str] = "styleganv"
+    name = "i3d"
+    dim = N_CLASSES
+    network: ClassVar[type[nn.Module]] = I3D
     weights_name: ClassVar[str] = "i3d-k400"
+    inputs: ClassVar[Mapping[str, Preprocess]] = I3D_INPUTS
+    min_frames: ClassVar[int] = MIN_FRAMES
 
-    def __init__(self, net: I3D, weights: WeightsRef) -> None:
-        super().__init__()
-        self.net = net
-        self.weights = weights
-        self.eval().requires_grad_(False)
-        net.fold()
+    def features(self, clips: UInt8[Tensor, "b t h w 3"]) -> Float[Tensor, "b 400"]:
+        """Returns the float32 logits of a group of clips."""
+        logits: Tensor = self.net.stream(self.reader(clips), clips.shape[1])
+        return logits
 
-    @classmethod
-    def load(cls, weights_dir: Path | None = None) -> "I3DLogits":
-        """Returns the extractor with the installed weights `i3d-k400`.
+    def reader(self, clips: UInt8[Tensor, "b t h w 3"]) -> ReadFrames:
+        """Returns the function from first and last frame to prepared frames of all clips."""
 
-        Raises:
-            WeightsError: If they are not installed or the files are damaged.
-        """
-        tensors, weights = WeightStore(weights_dir).load(cls.weights_name)
-        net = I3D()
-        net.load_state_dict(tensors)
-        return cls(net, weights)
+        def read(first: int, last: int) -> Float[Tensor, "b 3 t 224 224"]:
+            frames = rearrange(clips[:, first:last], "b t h w c -> (b t) h w c")
+            return rearrange(self.prepare(frames), "(b t) c h w -> b c t h w", b=len(clips))
 
-    @torch.inference_mode()
-    def forward(self, clips: UInt8[Tensor, "b t h w c"]) -> Float[Tensor, "b 400"]:
-        """Returns the float32 logits of each clip.
-
-        Raises:
-            DataError: If `clips` are not uint8 RGB, or shorter than 9 frames.
-        """
-        check_clips(clips)
-        if clips.shape[1] < MIN_FRAMES:
-            raise DataError(
-                f"I3D needs clips of at least {MIN_FRAMES} frames, got {clips.shape[1]}\n"
-                "  use longer clips, or the extractor 'inception-2015' for single frames"
-            )
-        device = self.net.logits.conv3d.weight.device
-        with full_precision(device):
-            return torch.cat([self.net(styleganv_preprocess(clip.to(device))) for clip in clips])
+        return read

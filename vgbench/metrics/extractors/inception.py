@@ -1,25 +1,19 @@
 """Inception-v3 of 2015-12-05, the network of the Frechet inception distance."""
 
-from pathlib import Path
+from collections.abc import Mapping
 from typing import ClassVar
 
 import torch
-from einops import rearrange
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from vgbench.errors import DataError
-from vgbench.metrics.extractors.base import FeatureExtractor, full_precision
-from vgbench.metrics.extractors.resize import resize_tf1
-from vgbench.video import check_clips
-from vgbench.weights.record import WeightsRef
-from vgbench.weights.store import WeightStore
+from vgbench.metrics.extractors.base import NetworkExtractor
+from vgbench.metrics.extractors.folded_conv import FoldedConv
+from vgbench.metrics.extractors.resize import INCEPTION_INPUTS, Preprocess
 
 Pair = tuple[int, int]
 
-SIDE = 299
 N_CLASSES = 1008  # class 0 is background; about 1000 are used
 BN_EPS = 1e-3
 
@@ -45,23 +39,24 @@ class ConvUnit(nn.Module):
     ) -> None:
         super().__init__()
         rows, columns = (kernel, kernel) if isinstance(kernel, int) else kernel
-        padding = (0, 0) if valid else (rows // 2, columns // 2)
+        self.padding = (0, 0) if valid else (rows // 2, columns // 2)
         self.conv = nn.Conv2d(
-            in_channels, out_channels, (rows, columns), stride, padding, bias=False
+            in_channels, out_channels, (rows, columns), stride, self.padding, bias=False
         )
-        self.bn: nn.Module = nn.BatchNorm2d(out_channels, eps=BN_EPS)
+        self.bn = nn.BatchNorm2d(out_channels, eps=BN_EPS)
+        self.folded: FoldedConv | None = None
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c2 h2 w2"]:
         """Returns relu(bn(conv(x)))."""
+        if self.folded is not None:
+            return self.folded(x, self.padding)
         return F.relu(self.bn(self.conv(x)), inplace=not torch.is_grad_enabled())
 
-    def fold(self) -> None:
-        """Absorbs the normalisation into the convolution, with channels last in memory."""
-        if isinstance(self.bn, nn.BatchNorm2d):
-            folded = fuse_conv_bn_eval(self.conv, self.bn)
-            weight = folded.weight.contiguous(memory_format=torch.channels_last)
-            folded.weight = nn.Parameter(weight, requires_grad=False)
-            self.conv, self.bn = folded, nn.Identity()
+    def fold(self, dtype: torch.dtype = torch.float32) -> None:
+        """Makes convolution, normalisation and ReLU one operation in the given number format."""
+        if self.folded is None:
+            self.folded = FoldedConv(self.conv, self.bn, dtype=dtype)
+            del self.conv, self.bn
 
 
 def average_pool(x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
@@ -232,7 +227,7 @@ class InceptionV3(nn.Module):
         found = {}
         for stage in (self._stem, self._second, self._middle, self._last):
             x = stage(x)
-            found[x.shape[1]] = x.mean(dim=(2, 3))
+            found[x.shape[1]] = _average(x)
         return found
 
     def _stem(self, x: Tensor) -> Tensor:
@@ -262,22 +257,20 @@ class InceptionV3(nn.Module):
 
     def forward(self, x: Float[Tensor, "n 3 299 299"]) -> Float[Tensor, "n 2048"]:
         """Returns the features of FID: the global average after Mixed_7c."""
-        return self._last(self._middle(self._second(self._stem(x)))).mean(dim=(2, 3))
+        return _average(self._last(self._middle(self._second(self._stem(x)))))
 
-    def fold(self) -> None:
+    def fold(self, dtype: torch.dtype = torch.float32) -> None:
         """Absorbs all normalisations into the convolutions, for faster inference."""
         for module in self.modules():
             if isinstance(module, ConvUnit):
-                module.fold()
+                module.fold(dtype)
 
 
-def tf1_preprocess(images: UInt8[Tensor, "n h w 3"]) -> Float[Tensor, "n 3 299 299"]:
-    """Returns images as the network of 2015 sees them: TF1 bilinear 299x299, (x - 128) / 128."""
-    pixels = rearrange(images, "n h w c -> n c h w").to(torch.float32)
-    return resize_tf1(pixels, SIDE, SIDE).sub_(128).div_(128)
+def _average(x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c"]:
+    return x.mean(dim=(2, 3), dtype=torch.float32)
 
 
-class InceptionPool(FeatureExtractor):
+class InceptionPool(NetworkExtractor):
     """The features of FID: 2048 averages after the last block.
 
     An image is a clip of one frame; frames of longer clips are folded into the batch by the
@@ -286,45 +279,15 @@ class InceptionPool(FeatureExtractor):
     Source: Heusel et al. (NeurIPS 2017); torch-fidelity `feature_extractor_inceptionv3.py`.
     """
 
-    name: ClassVar[str] = "inception-2015"
-    dim: ClassVar[int] = 2048
-    preprocess_id: ClassVar[str] = "tf1"
+    name = "inception-2015"
+    dim = 2048
+    network: ClassVar[type[nn.Module]] = InceptionV3
     weights_name: ClassVar[str] = "inception-2015"
+    inputs: ClassVar[Mapping[str, Preprocess]] = INCEPTION_INPUTS
+    max_frames: ClassVar[int | None] = 1
+    gpu_group: ClassVar[int] = 32
 
-    def __init__(self, net: InceptionV3, weights: WeightsRef) -> None:
-        super().__init__()
-        self.net = net
-        self.weights = weights
-        self.eval().requires_grad_(False)
-        net.fold()
-
-    @classmethod
-    def load(cls, weights_dir: Path | None = None) -> "InceptionPool":
-        """Returns the extractor with the installed weights `inception-2015`.
-
-        Raises:
-            WeightsError: If they are not installed or the files are damaged.
-        """
-        tensors, weights = WeightStore(weights_dir).load(cls.weights_name)
-        net = InceptionV3()
-        net.load_state_dict(tensors)
-        return cls(net, weights)
-
-    @torch.inference_mode()
-    def forward(self, clips: UInt8[Tensor, "b t h w c"]) -> Float[Tensor, "b 2048"]:
-        """Returns the float32 features of each one-frame clip.
-
-        Raises:
-            DataError: If `clips` are not uint8 RGB, or have more than one frame.
-        """
-        check_clips(clips)
-        if clips.shape[1] != 1:
-            raise DataError(
-                f"Inception sees single images, got clips of {clips.shape[1]} frames\n"
-                '  fold them first: rearrange(clips, "b t h w c -> (b t) 1 h w c")'
-            )
-        device = self.net.fc.weight.device
-        images = rearrange(clips, "b 1 h w c -> b h w c").to(device)
-        with full_precision(device):
-            features: Tensor = self.net(tf1_preprocess(images))
-        return features
+    def features(self, clips: UInt8[Tensor, "b 1 h w 3"]) -> Float[Tensor, "b 2048"]:
+        """Returns the float32 features of a group of one-frame clips."""
+        pool: Tensor = self.net(self.prepare(clips[:, 0]))
+        return pool

@@ -79,10 +79,10 @@ class Jet(FeatureExtractor):
     then the same bits for every batch size.
     """
 
-    name: ClassVar[str] = "jet"
+    name = "jet"
     levels: ClassVar[int] = 3
-    dim: ClassVar[int] = sum(block_sizes(3))
-    preprocess_id: ClassVar[str] = "yuv601-l3"
+    dim = sum(block_sizes(3))
+    preprocess_id = "yuv601-l3"
 
     def __init__(self) -> None:
         super().__init__()

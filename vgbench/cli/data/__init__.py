@@ -1,0 +1,1 @@
+"""The verbs of `vgbench data`, one file each."""

@@ -1,0 +1,1 @@
+"""StyleGAN2: images from a style-based generator, trained on the frames of videos."""

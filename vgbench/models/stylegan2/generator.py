@@ -1,0 +1,136 @@
+"""The image generator of StyleGAN2.
+
+Source: StyleGAN2 (CVPR 2020); state-dict names are those of NVlabs/stylegan2-ada-pytorch
+`training/networks.py`.
+"""
+
+import torch
+from einops import repeat
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from vgbench.nn.mapping import MappingNetwork
+from vgbench.nn.stylegan2.options import Pyramid
+from vgbench.nn.stylegan2.synthesis import PixelNoise, SynthesisBlock
+
+# Share of the old average in each update of the mean style (StyleGAN2-ADA).
+_W_AVG_BETA = 0.995
+
+
+class ConstantBlock(SynthesisBlock):
+    """The 4x4 block: a learned constant and one convolution.
+
+    Args:
+        pyramid: Resolution and widths.
+        w_dim: Numbers per style.
+        use_noise: Whether noise is added after the convolution.
+    """
+
+    def __init__(self, pyramid: Pyramid, w_dim: int, use_noise: bool) -> None:
+        c, clamp = pyramid.channels(4), pyramid.conv_clamp
+        super().__init__(c, c, w_dim, 4, pyramid.img_channels, 1, use_noise, clamp)
+        self.const = nn.Parameter(torch.randn(c, 4, 4))
+
+
+class Synthesis(nn.Module):
+    """Images from styles: blocks from 4x4 up, each of which adds to the image.
+
+    Args:
+        pyramid: Resolution and widths.
+        w_dim: Numbers per style.
+        use_noise: Whether noise is added after each convolution.
+    """
+
+    def __init__(self, pyramid: Pyramid, w_dim: int, use_noise: bool) -> None:
+        super().__init__()
+        self.resolutions = pyramid.resolutions
+        self.b4 = ConstantBlock(pyramid, w_dim, use_noise)
+        for low, high in zip(self.resolutions, self.resolutions[1:], strict=False):
+            widths = (pyramid.channels(low), pyramid.channels(high))
+            size, rest = (high, pyramid.img_channels), (use_noise, pyramid.conv_clamp)
+            self.add_module(f"b{high}", SynthesisBlock(*widths, w_dim, *size, 2, *rest))
+
+    def forward(
+        self, ws: Float[Tensor, "n l d"], noise: PixelNoise = "const"
+    ) -> Float[Tensor, "n c h w"]:
+        """Returns images, roughly in [-1, 1].
+
+        Args:
+            ws: A style for each convolution and one for the last colours.
+            noise: Noise of each pixel: `const`, `none`, or the generators to draw it from.
+        """
+        x = repeat(self.b4.const, "c h w -> n c h w", n=len(ws))
+        img, first = None, 0
+        for resolution in self.resolutions:
+            block = self.get_submodule(f"b{resolution}")
+            assert isinstance(block, SynthesisBlock)
+            # The colours share their style with the first convolution of the next block.
+            x, img = block(x, img, ws[:, first : first + block.num_convs + 1], noise)
+            first += block.num_convs
+        assert img is not None
+        return img
+
+
+class Generator(nn.Module):
+    """Images from latents.
+
+    Args:
+        pyramid: Resolution and widths.
+        z_dim: Numbers per latent.
+        c_dim: Numbers of the label; 0 for none.
+        w_dim: Numbers per style.
+        mapping_layers: Layers of the mapping network.
+        use_noise: Whether noise is added after each convolution.
+    """
+
+    def __init__(
+        self,
+        pyramid: Pyramid,
+        z_dim: int = 512,
+        c_dim: int = 0,
+        w_dim: int = 512,
+        mapping_layers: int = 8,
+        use_noise: bool = True,
+    ) -> None:
+        super().__init__()
+        self.num_ws = pyramid.num_ws
+        self.synthesis = Synthesis(pyramid, w_dim, use_noise)
+        self.mapping = MappingNetwork(z_dim, c_dim, w_dim, mapping_layers, w_avg_beta=_W_AVG_BETA)
+
+    def styles(
+        self,
+        z: Float[Tensor, "n z"],
+        c: Float[Tensor, "n k"] | None = None,
+        truncation_psi: float = 1.0,
+    ) -> Float[Tensor, "n l d"]:
+        """Returns the style of each latent, repeated for every layer."""
+        w = self.mapping(z, c, truncation_psi)
+        return repeat(w, "n d -> n l d", l=self.num_ws)
+
+    def forward(
+        self,
+        z: Float[Tensor, "n z"],
+        c: Float[Tensor, "n k"] | None = None,
+        truncation_psi: float = 1.0,
+        noise: PixelNoise = "const",
+    ) -> Float[Tensor, "n c h w"]:
+        """Returns images, roughly in [-1, 1].
+
+        Args:
+            z: Latents, standard normal.
+            c: Labels; looked at only by a network that has them.
+            truncation_psi: 1 for the full variety, less for more typical images.
+            noise: Noise of each pixel: `const`, `none`, or the generators to draw it from.
+        """
+        images: Tensor = self.synthesis(self.styles(z, c, truncation_psi), noise)
+        return images
+
+
+def mixed(
+    ws: Float[Tensor, "n l d"], others: Float[Tensor, "n l d"], cut: int
+) -> Float[Tensor, "n l d"]:
+    """Returns styles of which the layers from `cut` on are those of `others`.
+
+    Source: "A Style-Based Generator Architecture" (CVPR 2019), section 3.1 (style mixing).
+    """
+    return torch.cat([ws[:, :cut], others[:, cut:]], dim=1)

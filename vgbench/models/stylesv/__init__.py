@@ -1,0 +1,1 @@
+"""StyleSV: smooth and long videos from an alias-free generator."""
