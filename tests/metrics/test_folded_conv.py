@@ -10,12 +10,12 @@ from vgbench.metrics.extractors import folded_conv
 from vgbench.metrics.extractors.folded_conv import FoldedConv
 
 CASES = {
-    "3x3x3": ((1, 16, 4, 9, 8), dict(kernel_size=3), (1, 1, 1)),
-    "no padding in time": ((2, 16, 5, 9, 8), dict(kernel_size=3), (0, 1, 1)),
-    "1x1x1": ((1, 16, 4, 9, 8), dict(kernel_size=1), (0, 0, 0)),
-    "strided": ((1, 3, 9, 20, 18), dict(kernel_size=7, stride=2), (0, 0, 0)),
-    "grouped": ((1, 32, 4, 9, 8), dict(kernel_size=3, stride=2, groups=8), (1, 1, 1)),
-    "flat": ((3, 16, 17, 15), dict(kernel_size=(1, 7)), (0, 3)),
+    "3x3x3": ((1, 16, 4, 9, 8), {"kernel_size": 3}, (1, 1, 1)),
+    "no padding in time": ((2, 16, 5, 9, 8), {"kernel_size": 3}, (0, 1, 1)),
+    "1x1x1": ((1, 16, 4, 9, 8), {"kernel_size": 1}, (0, 0, 0)),
+    "strided": ((1, 3, 9, 20, 18), {"kernel_size": 7, "stride": 2}, (0, 0, 0)),
+    "grouped": ((1, 32, 4, 9, 8), {"kernel_size": 3, "stride": 2, "groups": 8}, (1, 1, 1)),
+    "flat": ((3, 16, 17, 15), {"kernel_size": (1, 7)}, (0, 3)),
 }
 
 

@@ -1,4 +1,4 @@
-"""Small layers of style-based networks: equalised, mapping, statistics, shifts, Fourier features."""
+"""Small layers of style-based networks against hand calculations."""
 
 import math
 

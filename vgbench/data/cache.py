@@ -148,11 +148,11 @@ class CacheSource:
             IndexError: If a frame is outside [0, n_frames).
             DataError: If the shard cannot be read.
         """
-        side = self._manifest["resolution"]
-        out = np.empty((1, len(frames), side, side, 3), np.uint8)
+        side = int(self._manifest["resolution"])
+        out: UInt8[ndarray, "1 t h w 3"] = np.empty((1, len(frames), side, side, 3), np.uint8)
         if len(frames):
             self.read_batch(np.array([i]), np.asarray(frames)[None], out)
-        return out[0]
+        return np.asarray(out[0])
 
     def read_batch(
         self,

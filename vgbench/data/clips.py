@@ -150,8 +150,7 @@ class ClipDataset:
             rows = zip(plan.videos.tolist(), plan.frames.index, video.numpy(), strict=True)
             for i, frames, out in rows:
                 out[...] = self.source.read(i, frames)
-        for row in np.flatnonzero(plan.flip).tolist():
-            video[row] = video[row].flip(2)
+        mirror(video, plan.flip)
         return video
 
     def _draws(
@@ -190,3 +189,9 @@ class ClipDataset:
         if known is None or known[0] != epoch:
             known = self._epoch = (epoch, permutation(len(self), self.seed, "order", epoch))
         return known[1]
+
+
+def mirror(video: UInt8[Tensor, "n t h w 3"], flip: Bool[ndarray, "n"]) -> None:
+    """Mirrors the clips that `flip` marks, left to right and in place."""
+    for row in np.flatnonzero(flip).tolist():
+        video[row] = video[row].flip(2)

@@ -218,7 +218,7 @@ class VideoReader(AbstractContextManager["VideoReader"]):
         stream, codec = self._stream, self._stream.codec_context
         self._check_size(codec.width, codec.height)
         return Header(
-            codec=codec.name,
+            codec=codec.codec.canonical_name,
             pix_fmt=codec.pix_fmt or "",
             width=codec.width,
             height=codec.height,
@@ -258,7 +258,7 @@ class VideoReader(AbstractContextManager["VideoReader"]):
             raise self._failed(error) from error
 
     def _check(self, frame: Any, size: tuple[int, int]) -> None:
-        now, angle = (frame.width, frame.height), round(frame.rotation)
+        now, angle = (frame.width, frame.height), 90 * round(frame.rotation / 90)
         if now != size:
             a, b = (f"{w}x{h}" for w, h in (size, now))
             text = f"picture size changes from {a} to {b} at frame {self._count}"
@@ -266,7 +266,7 @@ class VideoReader(AbstractContextManager["VideoReader"]):
         if int(frame.color_trc) in _HDR_TRANSFERS:
             name = _HDR_TRANSFERS[int(frame.color_trc)]
             raise self._refuse("hdr", f"HDR transfer {name} is not supported")
-        if angle % 90:
+        if abs(frame.rotation - angle) > 1:  # PyAV truncates to whole degrees
             text = f"rotation by {frame.rotation:g} degrees is not supported"
             raise self._refuse("rotation", text)
         if not self._pts:

@@ -13,6 +13,7 @@ from vgbench.seeds import stream_seed
 
 _AT_ONCE = 6
 
+
 def mix(x: UInt64[ndarray, "*n"]) -> UInt64[ndarray, "*n"]:
     """Returns SplitMix64's finaliser of `x`."""
     x = x + np.uint64(0x9E3779B97F4A7C15)

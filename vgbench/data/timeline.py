@@ -66,7 +66,7 @@ class Clock:
         elif len(steps) and np.ptp(steps) > max(1.5 * self.tick_s, 0.1 * typical):
             self.flags.add("vfr")
         elif len(steps):
-            typical = float(np.mean(steps))
+            typical = float(times[-1] - times[0]) / len(steps)
         return times, typical
 
     def timing(self) -> Timing:

@@ -5,6 +5,7 @@ scale of NVlabs/stylegan2-ada-pytorch `training/networks.py`.
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -31,7 +32,7 @@ class EqualLinear(nn.Module):
         act: Activation, with its gain.
         lr_mult: Factor of the learning rate of weights and bias.
         weight_init: Standard deviation of the effective initial weights, times sqrt(in_features).
-        bias_init: Initial bias.
+        bias_init: Initial bias, one for all outputs or one each.
     """
 
     def __init__(
@@ -42,12 +43,13 @@ class EqualLinear(nn.Module):
         act: str = "linear",
         lr_mult: float = 1.0,
         weight_init: float = 1.0,
-        bias_init: float = 0.0,
+        bias_init: float | Sequence[float] = 0.0,
     ) -> None:
         super().__init__()
         weight = torch.randn(out_features, in_features) * (weight_init / lr_mult)
         self.weight = nn.Parameter(weight)
-        self.bias = nn.Parameter(torch.full((out_features,), bias_init / lr_mult)) if bias else None
+        initial = torch.as_tensor(bias_init, dtype=weight.dtype).expand(out_features)
+        self.bias = nn.Parameter(initial / lr_mult) if bias else None
         self.act, self.lr_mult = act, lr_mult
 
     def forward(self, x: Float[Tensor, "... i"]) -> Float[Tensor, "... o"]:

@@ -38,9 +38,7 @@ class FourierInput(nn.Module):
         self.size, self.sampling_rate, self.bandwidth = size, sampling_rate, bandwidth
         self.weight = nn.Parameter(torch.randn(channels, channels))
         # No rotation, no shift, whatever the style.
-        self.affine = EqualLinear(w_dim, 4, weight_init=0.0)
-        with torch.no_grad():
-            self.affine.bias.copy_(torch.tensor([1.0, 0.0, 0.0, 0.0]))
+        self.affine = EqualLinear(w_dim, 4, weight_init=0.0, bias_init=(1.0, 0.0, 0.0, 0.0))
         direction = torch.randn(channels, 2)
         radius = direction.norm(dim=1, keepdim=True)
         # exp(-r^2 / 2) is uniform for a normal vector of length r; its root is a disc's radius.
@@ -60,7 +58,8 @@ class FourierInput(nn.Module):
         waves = torch.sin(2 * math.pi * (self._grid(freqs) + phases[:, None]))
         mixing = self.weight / math.sqrt(len(self.weight))
         mixed = (waves * amplitudes[:, None]) @ mixing.t()
-        return rearrange(mixed, "n (h w) c -> n c h w", h=self.size)
+        features: Tensor = rearrange(mixed, "n (h w) c -> n c h w", h=self.size)
+        return features
 
     def _placement(self, w: Tensor) -> Float[Tensor, "n 3 3"]:
         """The rotation and then the translation that the style asks for."""

@@ -10,10 +10,10 @@ _FOLDS = 8
 
 
 def temporal_shift(x: Float[Tensor, "n c h w"], frames: int) -> Float[Tensor, "n c h w"]:
-    """Returns the maps with an eighth of the channels taken from the next frame, an eighth from
-    the one before.
+    """Returns the maps with a quarter of the channels taken from neighbouring frames.
 
-    Where there is no such frame the channels are zero, so in a clip of one frame a quarter of all
+    The first eighth comes from the next frame, the second eighth from the one before. Where there
+    is no such frame the channels are zero, so in a clip of one frame a quarter of all
     channels is; leave the module out there.
 
     Args:

@@ -16,6 +16,22 @@ data_dir_option = click.option(
 _PLAIN_S = 30.0
 
 
+def byte_size(option: str, text: str) -> int:
+    """Returns the bytes that `text` means, such as `64GiB` or `500 MB`.
+
+    Raises:
+        UsageError: If it is not a number with a unit; names the option.
+    """
+    from vgbench.errors import UsageError
+
+    units = {"B": 1, **{f"{p}B": 1000**i for i, p in enumerate("kMGT", 1)}}
+    units |= {f"{p}iB": 1024**i for i, p in enumerate("KMGT", 1)}
+    match = re.fullmatch(r"(\d+(?:\.\d+)?) ?(\w+)", text)
+    if not match or match[2] not in units:
+        raise UsageError(f"{option} {text}: expected bytes with a unit, e.g. 64GiB or 500MB")
+    return int(float(match[1]) * units[match[2]])
+
+
 class Bar:
     """Progress on stderr: a bar on a terminal, elsewhere a plain line every 30 s."""
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vgbench.cli import common
-from vgbench.cli.data.bar import Bar, data_dir_option
+from vgbench.cli.data.bar import Bar, byte_size, data_dir_option
 
 if TYPE_CHECKING:
     from vgbench.config.presets import Preset
@@ -109,7 +109,7 @@ def _request(name: str, source: Path, given: dict[str, Any]) -> "Request":
         kind=given["kind"],
         follow_links=given["follow_links"],
         split=given["split"],
-        budget=_bytes(given["budget"]),
+        budget=byte_size("--budget", given["budget"]),
         licence=f"{preset.licence} ({preset.home})" if preset else "",
         resume=given["resume"],
     )
@@ -124,17 +124,6 @@ def _options(preset: "Preset | None", given: dict[str, Any]) -> Any:
     chosen = {key: value for key, value in given.items() if key in names and value is not None}
     values = {**(preset.prepare_options if preset else {}), **chosen}
     return Options(**values, upscale=not given["no_upscale"])
-
-
-def _bytes(text: str) -> int:
-    from vgbench.errors import UsageError
-
-    units = {"B": 1, **{f"{p}B": 1000**i for i, p in enumerate("kMGT", 1)}}
-    units |= {f"{p}iB": 1024**i for i, p in enumerate("KMGT", 1)}
-    match = re.fullmatch(r"(\d+(?:\.\d+)?) ?(\w+)", text)
-    if not match or match[2] not in units:
-        raise UsageError(f"--budget {text}: expected bytes with a unit, e.g. 64GiB or 500MB")
-    return int(float(match[1]) * units[match[2]])
 
 
 def _build(plan: "Plan", pool: "Pool", given: dict[str, Any]) -> "Prepared":

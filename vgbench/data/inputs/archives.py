@@ -22,6 +22,7 @@ MAX_RATIO = 200
 PARTITION = "frame_paths.json"
 _LOCAL_HEADER = struct.Struct("<4s22xHH")  # signature, ..., lengths of name and extra field
 _ENCRYPTED = 0x1
+_MAX_NAME = 4096  # longer than any path
 # what the standard library raises on damaged archives
 _DAMAGE = (
     *(zipfile.BadZipFile, OSError, ValueError, EOFError, IndexError, KeyError, OverflowError),
@@ -226,6 +227,8 @@ def _check_name(path: Path, entry: zipfile.ZipInfo) -> None:
             f"{path}: unsafe member name {entry.orig_filename!r} (absolute path or '..'); "
             "nothing was read"
         )
+    if len(name) > _MAX_NAME:
+        raise damaged_archive(path, f"member name of {len(name)} characters")
 
 
 def _check_member(path: Path, entry: zipfile.ZipInfo, limit: int) -> None:

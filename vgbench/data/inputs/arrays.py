@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import zlib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -10,7 +11,6 @@ from functools import lru_cache
 from math import prod
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO
 
 import numpy as np
 from jaxtyping import UInt8
@@ -28,7 +28,7 @@ ARRAY_SUFFIXES = (".npy", ".npz")
 MAX_ROWS = 10**6
 MAX_UNPACKED = 2**32
 _KEY = "video"
-_HEADER_BYTES = 2**16
+_HEAD_BYTES = 2**16
 
 
 @dataclass(frozen=True)
@@ -189,11 +189,11 @@ def find_rows(path: Path, prefix: str) -> tuple[list[InputVideo], list[str]]:
 
 def _open_plain(path: Path) -> ArrayFile:
     try:
-        with path.open("rb") as stream:
-            shape, fortran, offset = _read_header(path, stream)
+        with path.open("rb") as file:
+            head, length = file.read(_HEAD_BYTES), path.stat().st_size
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from error
-    _check_length(path, path.stat().st_size - offset, shape)
+    shape, fortran, offset = _read_head(path, head, length)
     return ArrayFile(path, offset, shape, fortran)
 
 
@@ -212,20 +212,25 @@ def _open_packed(path: Path) -> ArrayFile:
     try:
         with path.open("rb") as file:
             start = data_offset(file, member.offset)
-            if member.deflated:
-                stream: BinaryIO = io.BytesIO(read_member(file, member)[:_HEADER_BYTES])
-            else:
-                file.seek(start)
-                stream = file
-            shape, fortran, end = _read_header(path, stream)
-    except (OSError, ValueError) as error:
+            file.seek(start)
+            head = read_member(file, member) if member.deflated else file.read(_HEAD_BYTES)
+    except (OSError, ValueError, zlib.error) as error:
         raise _damaged(path, str(error)) from error
-    _check_length(path, member.size - (end if member.deflated else end - start), shape)
-    return ArrayFile(path, end, shape, fortran, member if member.deflated else None)
+    shape, fortran, offset = _read_head(path, head[:_HEAD_BYTES], member.size)
+    if member.deflated:
+        return ArrayFile(path, offset, shape, fortran, member)
+    return ArrayFile(path, start + offset, shape, fortran)
 
 
-def _read_header(path: Path, stream: BinaryIO) -> tuple[tuple[int, ...], bool, int]:
-    """Returns shape, whether it is in Fortran order, and where the numbers begin."""
+def _read_head(path: Path, head: bytes, length: int) -> tuple[tuple[int, ...], bool, int]:
+    """Returns shape, whether it is in Fortran order, and where the numbers begin.
+
+    Args:
+        path: The file, for messages.
+        head: Its beginning.
+        length: Bytes of the whole array file.
+    """
+    stream = io.BytesIO(head)
     try:
         version = np.lib.format.read_magic(stream)
         readers = {
@@ -243,12 +248,10 @@ def _read_header(path: Path, stream: BinaryIO) -> tuple[tuple[int, ...], bool, i
     if dtype != np.uint8 or not is_video:
         expected = "uint8 (N,T,H,W,C) or (N,T,C,H,W)"
         raise DataError(f"{path}: expected {expected}, got {dtype} {shape}")
+    have, need = length - stream.tell(), prod(shape)
+    if have < need:
+        raise _damaged(path, f"{have} bytes of numbers where {shape} needs {need}")
     return shape, fortran, stream.tell()
-
-
-def _check_length(path: Path, length: int, shape: tuple[int, ...]) -> None:
-    if length < prod(shape):
-        raise _damaged(path, f"{length} bytes of numbers where {shape} needs {prod(shape)}")
 
 
 def _damaged(path: Path, detail: str) -> DataError:

@@ -60,7 +60,8 @@ class Synthesis(nn.Module):
             noise: Noise of each pixel: `const`, `none`, or the generators to draw it from.
         """
         x = repeat(self.b4.const, "c h w -> n c h w", n=len(ws))
-        img, first = None, 0
+        img: Tensor | None = None
+        first = 0
         for resolution in self.resolutions:
             block = self.get_submodule(f"b{resolution}")
             assert isinstance(block, SynthesisBlock)
@@ -105,7 +106,8 @@ class Generator(nn.Module):
     ) -> Float[Tensor, "n l d"]:
         """Returns the style of each latent, repeated for every layer."""
         w = self.mapping(z, c, truncation_psi)
-        return repeat(w, "n d -> n l d", l=self.num_ws)
+        ws: Tensor = repeat(w, "n d -> n l d", l=self.num_ws)
+        return ws
 
     def forward(
         self,

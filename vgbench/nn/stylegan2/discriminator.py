@@ -51,7 +51,7 @@ class ResidualBlock(nn.Module):
         """
         if self.fromrgb is not None:
             x = self.fromrgb(x)
-        straight = self.skip(x, gain=math.sqrt(0.5))
+        straight: Tensor = self.skip(x, gain=math.sqrt(0.5))
         if self.shift_frames:
             x = temporal_shift(x, self.shift_frames)
         residual: Tensor = self.conv1(self.conv0(x), gain=math.sqrt(0.5))
