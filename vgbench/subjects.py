@@ -14,7 +14,7 @@ from vgbench import __version__
 from vgbench.data.arrays import ArraySource
 from vgbench.data.cache import open_cache
 from vgbench.data.config import MANIFEST, cache_config
-from vgbench.data.eval_clips import eval_clips, image_clips
+from vgbench.data.eval_clips import Order, eval_clips, image_clips
 from vgbench.data.sources import VideoFolderSource, VideoSource, open_dataset
 from vgbench.errors import UsageError
 from vgbench.metrics.clip_rules import cut_clip, fake_numbers, to_pixels
@@ -35,6 +35,8 @@ Real: TypeAlias = VideoSource | Videos | str | Path
 Fake: TypeAlias = "VideoGAN | VideoSource | Videos | Callable[[int], Video] | str | Path"
 # From (protocol, number of videos, first, step) to the clips of videos first, first + step, ...
 ReadVideos: TypeAlias = Callable[[EvalProtocol, int, int, int], Iterator[Clip]]
+# Choices of real clips in which a video may come again.
+_ORDERS: Mapping[str, Order] = {"random-videos": "random", "cycle-videos": "cycle"}
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,7 @@ def _real_trial(
         source,
         policy,
         n=len(source) if limit is None else limit,
-        order={"random-videos": "random", "cycle-videos": "cycle"}.get(protocol.real_clips, order),
+        order=_ORDERS.get(protocol.real_clips, order),
         seed=seed,
         draw=draw,
         shard=part,

@@ -45,6 +45,7 @@ from vgbench.video import to_uint8
 POOL = 1.25  # windows per clip of a draw
 # How many values of a factor are left, mildest first.
 FACTORS_LEFT = {"colour": (6, 4, 2, 1), "trajectory": (4, 3, 2, 1), "shape": (4, 3, 2, 1)}
+SHARES = ("precision", "recall", "density", "coverage")  # larger is better
 UNSEEN = ("shape",)  # too small a change to be asked for
 
 
@@ -150,60 +151,55 @@ def real_trials(source: VideoSource, n: int, frames: int, resolution: int) -> It
 def real_footage(
     source: VideoSource, frames: int, resolution: int, count: int, *, pan: bool
 ) -> tuple[Footage, Footage]:
-    """Returns up to `count` windows a side: alternate blocks of every video that can be decoded.
+    """Returns up to `count` windows a side, as many of every video on one side as on the other.
 
-    A block is three clips long and gives up to five windows, which overlap; none overlaps one of
-    the other side.
+    Every video is cut into windows that follow one another and go to either side in the order
+    0 1 1 0 and so on. Videos that are damaged, too small, or too short for two are left out.
     """
     sides: tuple[list[tuple[Clip, str]], ...] = ([], [])
-    quota = -(-8 * count // len(source))  # of one video, where there are many
-    block = 0
+    length = 2 * frames
+    quota = -(-8 * count // len(source))  # windows of one video and side, where there are many
     for i in range(len(source)):
         try:
             meta = source.meta(i)
         except DataError:
             continue
-        last = meta.n_frames - 2 * frames
-        if min(meta.height, meta.width) < resolution or last < 0:
+        pairs = meta.n_frames // (2 * length)
+        if not pairs or min(meta.height, meta.width) < resolution or len(sides[1]) >= count:
             continue
         video = source.read(i, np.arange(meta.n_frames))
         crops = panned(video, resolution) if pan else cropped(video, resolution)
-        taken = 0
-        for first in range(0, last + 1, 3 * frames):
-            for start in range(first, min(first + frames, last) + 1, max(frames // 4, 1)):
-                cuts = [crop[start : start + 2 * frames] for crop in crops]
-                if taken < quota and len(sides[block % 2]) < count:
-                    sides[block % 2].extend((cut, meta.video_id) for cut in cuts)
-                taken += len(cuts)
-            block += 1
+        for side in (0, 1):
+            starts = [(2 * k + (k + side) % 2) * length for k in range(pairs)]
+            cuts = [crop[start : start + length] for start in starts for crop in crops]
+            sides[side].extend((cut, meta.video_id) for cut in cuts[:quota])
     made = [Footage([c for c, _ in side], [name for _, name in side], frames) for side in sides]
     return made[0], made[1]
 
 
 def cropped(video: Clip, resolution: int) -> list[Clip]:
-    """Returns up to three squares side by side, taken at 1.5 times the resolution if possible."""
+    """Returns squares that overlap by half, of the video at 1.5 times the resolution if it can."""
     if min(video.shape[1:3]) < 1.5 * resolution:
         return [np.stack([centre_square(frame, resolution) for frame in video])]
     small = resized(video, round(1.5 * resolution))
-    top = (small.shape[1] - resolution) // 2
-    count = min(3, small.shape[2] // resolution)
-    spare = small.shape[2] - count * resolution
-    lefts = [spare // 2 + i * resolution for i in range(count)]
-    return [small[:, top : top + resolution, x : x + resolution] for x in lefts]
+    tops, lefts = (range(0, side - resolution + 1, resolution // 2) for side in small.shape[1:3])
+    return [small[:, y : y + resolution, x : x + resolution] for y in tops for x in lefts]
 
 
 def panned(video: Clip, resolution: int) -> list[Clip]:
-    """Returns a square that moves to the right by a pixel per frame, again and again."""
+    """Returns squares that move to the right by a pixel per frame, again and again."""
     if min(video.shape[1:3]) < 1.5 * resolution:
         return []
     small = resized(video, round(1.5 * resolution))
-    top, spare = (small.shape[1] - resolution) // 2, small.shape[2] - resolution
-    path = np.arange(len(small)) % (spare + 1)
-    moved = [
-        frame[top : top + resolution, x : x + resolution]
-        for frame, x in zip(small, path, strict=True)
-    ]
-    return [np.stack(moved)]
+    spare = small.shape[2] - resolution
+    paths = [(np.arange(len(small)) + first) % (spare + 1) for first in (0, spare // 2)]
+    tops = range(0, small.shape[1] - resolution + 1, resolution // 2)
+    return [_moved(small, path, y, resolution) for y in tops for path in paths]
+
+
+def _moved(video: Clip, path: np.ndarray, top: int, side: int) -> Clip:
+    rows = video[:, top : top + side]
+    return np.stack([frame[:, x : x + side] for frame, x in zip(rows, path, strict=True)])
 
 
 def resized(video: Clip, side: int) -> Clip:
@@ -268,14 +264,15 @@ def extract(
 
 def statistics_for(extractor: FeatureExtractor, names: list[str]) -> dict[str, Callable]:
     """Returns statistics by the names that tables show; shares are turned into losses."""
-    short = {"energy": "ED", "frechet": "FD", "mmd-poly3": "KVD", "mmd-rational-quadratic": "RQ"}
     prefix = "h" if isinstance(extractor, Jet) else ""
+    shown = {"energy": "ED", "frechet": "FD", "mmd-poly3": "KVD", "mmd-rational-quadratic": "RQ"}
+    shown = {name: prefix + letters for name, letters in shown.items()}
+    shown |= {name: f"{name} lost" for name in SHARES}
 
-    def loss(x: np.ndarray, y: np.ndarray, name: str) -> float:
-        sign = -1 if name in ("precision", "recall", "density", "coverage") else 1
-        return sign * two_sample(name, x, y)
+    def distance(x: np.ndarray, y: np.ndarray, name: str) -> float:
+        return -two_sample(name, x, y) if name in SHARES else two_sample(name, x, y)
 
-    return {prefix + short.get(name, name): partial(loss, name=name) for name in names}
+    return {shown.get(name, name): partial(distance, name=name) for name in names}
 
 
 def normaliser_for(extractor: FeatureExtractor) -> Callable | None:
@@ -320,6 +317,16 @@ def measure(options: argparse.Namespace) -> list[Response]:
     return found
 
 
+def undamaged(responses: list[Response]) -> str:
+    """Returns how far the undamaged sets are apart; footage that is not alike shows here."""
+    first = [one for one in responses if one.ladder is responses[0].ladder]
+    sizes = [
+        f"{one.statistic} {one.distances[0]:.4f} = {one.distances[0] / one.null_sd:.1f} null sd"
+        for one in first
+    ]
+    return f"n = {first[0].n}; undamaged sets: {', '.join(sizes)}"
+
+
 def tell(stage: str, done: int, total: int) -> None:
     """Shows progress on stderr."""
     if done == total or (sys.stderr.isatty() and done % 16 == 0):
@@ -362,7 +369,7 @@ def main() -> int:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     about = {"core": options.core, "frames": options.frames, "seed": options.seed}
-    table = markdown_table(responses)
+    table = markdown_table(responses) + "\n\n" + undamaged(responses)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.with_suffix(".md").write_text(f"{table}\n", encoding="utf-8")
     write_csv(options.out.with_suffix(".csv"), responses, about)

@@ -56,7 +56,12 @@ ALLOWED = {
 STANDARD_LIBRARY_ONLY = {"errors", "sampling", "types", "seeds", "registry", "runtime"}
 # Modules that must stay importable in a fraction of a second.
 TORCH_FREE = {"config", "report", "errors", "sampling", "types", "seeds", "registry", "runtime"}
-TORCH_FREE_FILES = ("data/config.py", "metrics/protocol.py", "metrics/protocol_record.py", "metrics/protocol_table.py")
+TORCH_FREE_FILES = (
+    "data/config.py",
+    "metrics/protocol.py",
+    "metrics/protocol_record.py",
+    "metrics/protocol_table.py",
+)
 HYDRA_FILES = {"config/compose.py", "config/sweep.py"}
 
 FILES = sorted(PACKAGE.rglob("*.py"))

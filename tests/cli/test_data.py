@@ -8,7 +8,6 @@ import pytest
 from tests.data.conftest import film_folder, moving_square, write_video  # noqa: F401
 from vgbench.cli.data import bar
 from vgbench.cli.data.group import _VERBS
-from vgbench.cli.data.prepare import _bytes
 from vgbench.data.cache import CacheSource
 from vgbench.data.prepare import build
 from vgbench.errors import UsageError
@@ -293,10 +292,10 @@ def test_a_misspelt_verb(vgbench):
 
 def test_budget():
     sizes = {"64GiB": 64 * 2**30, "1.5 MB": 1_500_000, "10B": 10, "2TiB": 2 * 2**40}
-    assert {text: _bytes(text) for text in sizes} == sizes
+    assert {text: bar.byte_size("--budget", text) for text in sizes} == sizes
     for text in ("64", "GiB", "-1GB", "1e3GB"):
         with pytest.raises(UsageError):
-            _bytes(text)
+            bar.byte_size("--budget", text)
 
 
 @pytest.mark.slow

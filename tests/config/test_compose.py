@@ -168,6 +168,16 @@ def test_resuming_may_change_the_length_but_not_the_model(tmp_path):
     )
 
 
+def test_resuming_with_other_data_must_be_allowed(tmp_path):
+    saved = compose(RUN, tmp_path)
+    other = compose([*RUN, "dataset.videos=9", "seed=1"], tmp_path)
+    with pytest.raises(UsageError, match="cannot change when a run is resumed"):
+        resumed(saved, other)
+    words = ["dataset.videos=9", "seed=1", "trainer.allow_data_change=true"]
+    allowed = compose([*RUN, *words], tmp_path)
+    assert resumed(saved, allowed) == allowed
+
+
 def test_differences_name_every_option(tmp_path):
     a, b = compose(RUN, tmp_path), compose([*RUN, "model.channels=4", "seed=1"], tmp_path)
     assert differences(a, b) == {"model.channels": (8, 4), "seed": (0, 1)}

@@ -167,9 +167,7 @@ def test_batches_cross_epochs_and_come_in_any_split(policy):
     clips = dataset([30, 40, 50, 60, 70], policy, flip=True, weight="sqrt")
     whole = clips.__getitems__(range(3, 43))
     for size in (1, 7, 16):
-        parts = [
-            clips.__getitems__(range(n, min(n + size, 43))) for n in range(3, 43, size)
-        ]
+        parts = [clips.__getitems__(range(n, min(n + size, 43))) for n in range(3, 43, size)]
         for key in whole:
             assert torch.equal(torch.cat([part[key] for part in parts]), whole[key]), key
     scattered = clips.__getitems__([40, 3, 17])
@@ -226,12 +224,16 @@ def test_clips_of_a_cache(tmp_path, codec, policy):
 
 @pytest.mark.slow
 def test_memory_and_descriptors_are_flat_over_an_epoch_of_100_000_clips(tmp_path):
-    source = made_cache(tmp_path / "c", [8] * 100_000, per_shard=1450)  # 69 shards: five more than stay open
+    source = made_cache(
+        tmp_path / "c", [8] * 100_000, per_shard=1450
+    )  # 69 shards: five more than stay open
     clips = ClipDataset(source, SampleRequest(Sparse(max_dist=4), flip=True), 0)
 
     def state():
         status = Path("/proc/self/status").read_text()
-        anonymous = re.search(r"RssAnon:\s+(\d+) kB", status)  # the system frees mapped pages at will
+        anonymous = re.search(
+            r"RssAnon:\s+(\d+) kB", status
+        )  # the system frees mapped pages at will
         return int(anonymous[1]) * 1024, len(os.listdir("/proc/self/fd"))
 
     states, seen = [], np.zeros(100_000, np.int64)

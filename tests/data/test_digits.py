@@ -87,10 +87,12 @@ def test_splits_share_no_digit_image(digits):
     used = {}
     for split in ("train", "test"):
         source = digits(split)
-        used[split] = np.unique(np.concatenate([source.truth(i, ALL[:1]).images for i in range(800)]))
+        used[split] = np.unique(
+            np.concatenate([source.truth(i, ALL[:1]).images for i in range(400)])
+        )
     assert used["train"].max() < 1500 <= used["test"].min()
     assert used["test"].max() < 1797
-    assert len(used["test"]) > 250
+    assert len(used["test"]) > 220
 
 
 def test_labels_are_the_digits(digits):
@@ -98,8 +100,8 @@ def test_labels_are_the_digits(digits):
     for i in range(20):
         first, second = source.truth(i, ALL[:1]).digits
         assert source.meta(i).label == 10 * first + second
-    seen = np.bincount(np.concatenate([source.truth(i, ALL[:1]).digits for i in range(800)]))
-    assert (seen > 100).all()
+    seen = np.bincount(np.concatenate([source.truth(i, ALL[:1]).digits for i in range(400)]))
+    assert (seen > 40).all()
 
 
 def test_where_digits_meet_the_brighter_pixel_wins(digits):

@@ -12,11 +12,7 @@ from vgbench.data.loader import ClipLoader
 def stream(start=0, world=1, batch=12, steps=5, read_ahead=False):
     """Returns the videos of `steps` steps as all ranks together see them."""
     loaders = [
-        iter(
-            ClipLoader(
-                dataset([30] * 7, flip=True), batch // world, start, r, world, read_ahead
-            )
-        )
+        iter(ClipLoader(dataset([30] * 7, flip=True), batch // world, start, r, world, read_ahead))
         for r in range(world)
     ]
     batches = [next(loader) for _ in range(steps) for loader in loaders]

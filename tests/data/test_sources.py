@@ -1,17 +1,9 @@
 import numpy as np
 import pytest
 
-from tests.data.conftest import moving_square, write_video
-from vgbench.data.sources import VideoFolderSource, VideoSource, find_videos, natural_key
+from tests.data.conftest import moving_square, write_pictures, write_video, write_zip
+from vgbench.data.sources import VideoFolderSource, VideoSource
 from vgbench.errors import DataError
-
-
-def test_natural_order():
-    ordered = ["B/1.mp4", "a/2.mp4", "a/2b.mp4", "clip02.mp4", "clip2.mp4", "clip10.mp4"]
-    shuffled = [ordered[i] for i in (5, 2, 0, 4, 3, 1)]
-    assert sorted(shuffled, key=natural_key) == ordered
-    # composed and decomposed accents are one name
-    assert natural_key("\u00e9.mp4") == natural_key("e\u0301.mp4")
 
 
 def test_folder_of_videos(film_folder):
@@ -29,6 +21,20 @@ def test_folder_of_videos(film_folder):
     assert np.array_equal(source.read(0, frames), moving_square(20)[frames])
 
 
+def test_frames_archives_and_arrays(tmp_path):
+    folder = write_pictures(tmp_path / "root" / "v", moving_square(5)).parent
+    (folder / "dataset.json").write_text('{"labels": {"v/000000.png": 2}}')
+    np.savez_compressed(tmp_path / "a.npz", video=moving_square(5)[None])
+    frames = np.array([4, 0])
+    for root in (folder, write_zip(tmp_path / "a.zip", folder), tmp_path / "a.npz"):
+        source = VideoFolderSource(root)
+        assert np.array_equal(source.read(0, frames), moving_square(5)[frames])
+        assert source.meta(0).n_frames == 5
+        assert source.meta(0).label == (None if root.suffix == ".npz" else 2)
+    prints = [VideoFolderSource(root).fingerprint for root in (folder, tmp_path / "a.zip")]
+    assert prints[0] == prints[1]
+
+
 def test_fingerprint_follows_names_and_contents(film_folder):
     first = VideoFolderSource(film_folder).fingerprint
     assert len(first) == 64
@@ -44,21 +50,10 @@ def test_one_file_is_a_folder_of_one(film_folder):
     assert [source.meta(0).video_id, len(source)] == ["clip10.mkv", 1]
 
 
-def test_links_out_and_debris_are_not_followed(film_folder, tmp_path):
-    (tmp_path / "elsewhere").mkdir()
-    write_video(tmp_path / "elsewhere" / "x.mkv", moving_square(3))
-    (film_folder / "link").symlink_to(tmp_path / "elsewhere")
-    (film_folder / "loop").symlink_to(film_folder)
-    (film_folder / "gone.mp4").symlink_to(tmp_path / "absent.mp4")
-    (film_folder / "__MACOSX").mkdir()
-    (film_folder / "__MACOSX" / "a.mp4").write_text("debris")
-    assert len(find_videos(film_folder)) == 3
-
-
 def test_nothing_there(tmp_path):
     with pytest.raises(DataError, match="does not exist"):
         VideoFolderSource(tmp_path / "absent")
-    with pytest.raises(DataError, match="no videos found"):
+    with pytest.raises(DataError, match="no videos or frame folders found"):
         VideoFolderSource(tmp_path)
 
 

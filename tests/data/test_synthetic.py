@@ -40,6 +40,30 @@ def test_correlation_is_rho_and_keeps_the_marginals():
     assert (plain["colour"] == table["colour"]).all()
 
 
+def information_gap(table):
+    """Returns the mutual information gap of the true factors: 1 is disentangled.
+
+    Source: Chen et al., "Isolating Sources of Disentanglement in VAEs" (NeurIPS 2018).
+    """
+    names = ("shape", "colour", "texture", "trajectory", "speed", "turns")
+    shared = np.array([[mutual_information(table[a], table[b]) for b in names] for a in names])
+    entropy = np.diag(shared)
+    second = np.sort(shared, axis=1)[:, -2]
+    return ((entropy - second) / entropy).mean()
+
+
+def mutual_information(a, b):
+    joint = np.histogram2d(a, b, bins=(a.max() + 1, b.max() + 1))[0] / len(a)
+    apart = joint.sum(axis=1, keepdims=True) * joint.sum(axis=0)
+    return (joint[joint > 0] * np.log((joint / apart)[joint > 0])).sum()
+
+
+def test_true_factors_are_disentangled_and_correlated_ones_less():
+    gaps = [information_gap(shapes(correlate=rho).factor_table(MANY)) for rho in (0.0, 0.5, 0.9)]
+    assert gaps[0] > 0.98
+    assert gaps[0] > gaps[1] + 0.02 > gaps[2] + 0.04
+
+
 def test_same_pixels_in_any_batch():
     source, other = shapes(resolution=48), shapes(resolution=48)
     for i in range(12):
@@ -258,6 +282,58 @@ class TestDamage:
         table = shapes(drop=2).factor_table(MANY)
         assert set(table["shape"]) == {0, 1}
         assert chisquare(np.bincount(table["shape"])).pvalue > 1e-4
+
+    @pytest.mark.parametrize(
+        ("options", "moving", "looping"),
+        [
+            ({}, np.inf, 16.0),
+            ({"freeze": True}, np.nan, np.nan),
+            ({"shuffle": True}, np.inf, np.inf),
+            ({"loop": 12}, 12.0, 12.0),
+            ({"loop": 32}, 32.0, 16.0),
+        ],
+    )
+    def test_period_tells_of_the_damage(self, options, moving, looping):
+        source = shapes(**options)
+        for wanted, value in ((0, moving), (1, looping)):
+            i = find(source, trajectory=1, speed=1, periodic=wanted)
+            assert source.truth(i, ALL).period == pytest.approx(value, nan_ok=True)
+        still = find(source, trajectory=0)
+        assert np.isnan(source.truth(still, ALL).period)
+
+    @pytest.mark.parametrize("loop", [5, 9, 14])
+    def test_a_loop_is_found_in_the_pixels(self, loop):
+        source = shapes(loop=loop, periodic=False, frames=64, resolution=32)
+        for i in np.flatnonzero(source.factor_table(np.arange(60))["trajectory"] > 0)[:20]:
+            clip = source.read(int(i), np.arange(64)).astype(int)
+            lags = np.arange(2, 24)
+            change = [np.abs(clip[lag:] - clip[:-lag]).mean() for lag in lags]
+            assert abs(lags[np.argmin(change)] - loop) <= 1  # the smallest of its multiples
+
+    def test_freeze_has_no_velocity(self):
+        source = shapes(freeze=True)
+        i = find(source, trajectory=2)
+        assert not source.truth(i, ALL).velocity.any()
+        assert source.truth(i, ALL).factors == source.factors(i)
+
+    def test_motion_is_damaged_and_single_frames_are_not(self):
+        # what a metric of videos must see, and one of images must not
+        def centres(**options):
+            source = shapes(resolution=16, frames=12, **options)
+            return np.stack([source.truth(i, ALL[:12]).centre for i in range(200)])
+
+        plain = centres()
+        changes = {}
+        for name, value in (("jitter", 0.2), ("jitter", 0.4), ("freeze", True), ("shuffle", True)):
+            damaged = centres(**{name: value})
+            for axis in (0, 1):  # one frame of each: independent positions
+                alike = kstest(plain[:, 2, axis], damaged[:, 9, axis])
+                assert alike.pvalue > 1e-3, name
+            steps = np.abs(np.diff(damaged, axis=1)).mean()
+            changes[name, value] = steps / np.abs(np.diff(plain, axis=1)).mean()
+        assert changes["freeze", True] == 0
+        assert 1.02 < changes["jitter", 0.2] < changes["jitter", 0.4]
+        assert changes["shuffle", True] > 1.5
 
     def test_periodic_can_be_forced(self):
         for value in (True, False):

@@ -50,14 +50,14 @@ def test_only_the_last_block_pools_the_maximum(plain):
     assert plain.Mixed_7c.max_pool
 
 
-@pytest.mark.parametrize("name", INCEPTION_INPUTS)
-def test_the_resizing_is_named_and_used(plain, name):
+@pytest.mark.parametrize("name", ["tf1", "torch", "clean"])
+def test_the_resizing_is_named_and_used(name):
     named = InceptionPool(network(), WeightsRef("inception", "random"), preprocess=name)
-    assert named.preprocess_id == name
-    assert named.identity["preprocess"] == name
-    with torch.no_grad():
-        want = plain(INCEPTION_INPUTS[name](images(6)[0]))
-    assert (named(images(6)) - want).norm() <= 5e-6 * want.norm()
+    assert named.preprocess_id == named.identity["preprocess"] == name
+    seen = []
+    named.net.register_forward_pre_hook(lambda net, args: seen.append(args[0]))
+    named(images(6))
+    assert torch.equal(seen[0], INCEPTION_INPUTS[name](images(6)[0]))
 
 
 def test_unknown_resizings_are_refused(plain):

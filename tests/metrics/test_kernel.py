@@ -119,7 +119,7 @@ def test_subsets():
     assert mean == pytest.approx(mmd(x, y), abs=3 * sd)
     assert mmd_subsets(x, y, size=30, subsets=40) == (mean, sd)
     assert mmd_subsets(x, y, size=30, subsets=40, seed=1) != (mean, sd)
-    with pytest.raises(ProtocolError, match="subsets of 1000 .* got 60 and 50"):
+    with pytest.raises(ProtocolError, match=r"subsets of 1000 .* got 60 and 50"):
         mmd_subsets(x, y)
 
 

@@ -76,7 +76,7 @@ def test_clean_is_pillows_bicubic_of_float_channels(size):
     for i, channel in ((0, 0), (1, 2)):
         plane = Image.fromarray(image[i, :, :, channel].numpy().astype(np.float32))
         want = np.asarray(plane.resize((299, 299), Image.Resampling.BICUBIC)).clip(0, 255)
-        assert np.abs(got[i, channel].numpy() - want).max() < 2e-3
+        assert np.abs(got[i, channel].numpy() - want).max() < 1e-4
 
 
 def test_clean_antialiases():
@@ -85,7 +85,7 @@ def test_clean_antialiases():
     assert (middle - 127.5).abs().max() < 15  # where the others read 0 or 255 only
 
 
-@pytest.mark.parametrize("size", [(64, 64), (256, 340)])
+@pytest.mark.parametrize("size", [(64, 64), (256, 340), (112, 70)])
 def test_kinetics_is_pillows_bilinear_minus_the_mean_colour(size):
     image = noise(*size)
     mean = torch.tensor(KINETICS_MEAN)
@@ -93,9 +93,7 @@ def test_kinetics_is_pillows_bilinear_minus_the_mean_colour(size):
     want = np.asarray(
         Image.fromarray(image[1].numpy()).resize((112, 112), Image.Resampling.BILINEAR)
     )
-    difference = np.abs(got[1].numpy() - want)
-    assert difference.max() < 1.01
-    assert (difference > 0.5).mean() < 0.02
+    assert np.array_equal(got[1].numpy().round(3), want)
 
 
 @pytest.mark.parametrize("prepare", [styleganv, tf1_224, short_side_224, torch_299])
@@ -108,7 +106,7 @@ def test_scaling_to_one(prepare):
 @pytest.mark.parametrize("prepare", [tf1, clean])
 def test_scaling_around_128(prepare):
     white = torch.full((1, 5, 7, 3), 255).byte()
-    assert prepare(white).unique().tolist() == [127 / 128]
+    assert (prepare(white) - 127 / 128).abs().max() < 1e-6
     assert prepare(0 * white).unique().tolist() == [-1]
 
 
@@ -133,5 +131,5 @@ def test_the_aspect_is_kept_by_the_crop_only():
 
 
 def test_frames_stay_channels_last():
-    for prepare in (styleganv, short_side_224, torch_299, clean):
+    for prepare in (styleganv, short_side_224, torch_299):
         assert prepare(noise(30, 50)).is_contiguous(memory_format=torch.channels_last)

@@ -263,10 +263,10 @@ def recipe(out, *words):
 
 @pytest.mark.slow
 def test_jet_passes_a_reduced_gate(tmp_path):
-    ladders = "noise,JPEG,frozen,speed x,content swap,copies,flicker,values of trajectory,reversal"
+    ladders = "noise,frozen,speed x,copies,flicker,values of trajectory,reversal"
     done = recipe(tmp_path / "jet", "--ladders", ladders)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "hED: 9 of 9 ladders passed" in done.stdout
+    assert "hED: 7 of 7 ladders passed" in done.stdout
     assert (tmp_path / "jet.md").read_text() in done.stdout
     with (tmp_path / "jet.csv").open() as file:
         rows = [row for row in csv.DictReader(file) if row["statistic"] == "hED"]
@@ -281,4 +281,4 @@ def test_a_blind_metric_fails_the_gate(tmp_path):
     words = ("--statistics", "precision", "--ladders", "copies")
     done = recipe(tmp_path / "blind", *words)
     assert done.returncode == 1, done.stdout + done.stderr
-    assert "hprecision: 0 of 1 ladders passed" in done.stdout
+    assert "precision lost: 0 of 1 ladders passed" in done.stdout

@@ -113,16 +113,50 @@ def test_rows_of_different_keys_never_share_a_ranking():
 
 
 # All that the specification of rows names; what a row has besides is ours.
-MANDATORY = (
-    "metric, value, ci_lo, ci_hi, protocol_id, feature_net, feature_net_sha256, weights_identity, "
-    "preprocess_id, n_real, n_fake, n_real_videos, n_fake_videos, frames, stride, resolution, "
-    "dataset_fingerprint, split, seed_data, seed_gen, ddof, checkpoint_sha256, selection, "
-    "precision, device, vgbench_version, date"
-).split(", ")
-KEY = (
-    "metric, protocol_id, feature_net_sha256, preprocess_id, n_real, n_fake, frames, stride, "
-    "resolution, dataset_fingerprint, split, ddof, precision"
-).split(", ")
+MANDATORY = [
+    "metric",
+    "value",
+    "ci_lo",
+    "ci_hi",
+    "protocol_id",
+    "feature_net",
+    "feature_net_sha256",
+    "weights_identity",
+    "preprocess_id",
+    "n_real",
+    "n_fake",
+    "n_real_videos",
+    "n_fake_videos",
+    "frames",
+    "stride",
+    "resolution",
+    "dataset_fingerprint",
+    "split",
+    "seed_data",
+    "seed_gen",
+    "ddof",
+    "checkpoint_sha256",
+    "selection",
+    "precision",
+    "device",
+    "vgbench_version",
+    "date",
+]
+KEY = [
+    "metric",
+    "protocol_id",
+    "feature_net_sha256",
+    "preprocess_id",
+    "n_real",
+    "n_fake",
+    "frames",
+    "stride",
+    "resolution",
+    "dataset_fingerprint",
+    "split",
+    "ddof",
+    "precision",
+]
 
 
 def test_a_row_has_every_column():

@@ -8,7 +8,8 @@ import numpy as np
 
 from vgbench.data.loader import ClipLoader
 
-_COPY_BYTES = 256 * 2**20  # larger than any cache of a CPU
+_COPY_BYTES = 256 * 2**20  # larger than the caches of a CPU
+_TURNS = 5
 
 
 @dataclass(frozen=True)
@@ -32,20 +33,24 @@ class LoaderSpeed:
 
 
 def measure(loader: ClipLoader, seconds: float = 3.0) -> LoaderSpeed:
-    """Returns the speed of `loader` over about `seconds`, after a third of that to warm up.
+    """Returns the speed of `loader`, after a warm-up of a third of `seconds`.
 
-    The copying rate is measured before and after, and the better one counts.
+    Loader and copying are measured in five turns each and the best counts: on a machine that is
+    not idle the mean would measure the others.
     """
-    before = memcpy_rate()
     batches = iter(loader)
     try:
         batch = next(batches)
         clip_bytes = batch["video"][0].numel()
         rate(lambda: next(batches), seconds / 3)
-        per_s = rate(lambda: next(batches), seconds) * loader.batch_size
+        copied, read = 0.0, 0.0
+        for _ in range(_TURNS):
+            copied = max(copied, memcpy_rate(seconds / _TURNS))
+            read = max(read, rate(lambda: next(batches), seconds / _TURNS))
     finally:
         batches.close()
-    return LoaderSpeed(per_s, per_s * clip_bytes, max(before, memcpy_rate()))
+    clips = read * loader.batch_size
+    return LoaderSpeed(clips, clips * clip_bytes, copied)
 
 
 def rate(work: Callable[[], object], seconds: float) -> float:
@@ -57,7 +62,7 @@ def rate(work: Callable[[], object], seconds: float) -> float:
     return done / passed
 
 
-def memcpy_rate() -> float:
+def memcpy_rate(seconds: float) -> float:
     """Returns the bytes per second that one thread copies between two touched buffers."""
     source, target = (np.full(_COPY_BYTES, value, np.uint8) for value in (1, 2))
-    return max(rate(lambda: np.copyto(target, source), 0.1) for _ in range(5)) * _COPY_BYTES
+    return rate(lambda: np.copyto(target, source), seconds) * _COPY_BYTES

@@ -175,7 +175,8 @@ class ClipDataset:
         first = self._draws("video", epochs, np.zeros_like(positions)).unit()
         points = (items + first) / len(self) * self._edges[-1]
         owners = np.searchsorted(self._edges, points, side="right")
-        return np.minimum(owners, len(self) - 1).astype(np.int64)
+        items[:] = np.minimum(owners, len(self) - 1)
+        return items
 
     def _weight_edges(self) -> Float64[ndarray, "n"] | None:
         weight = self.request.weight or self.request.policy.weight

@@ -5,9 +5,9 @@ The digits are the 1 797 images of the UCI data set "Optical Recognition of Hand
 share no image: `train` has the first 1 500, `test` the rest.
 
 Definition `digits/1`. Factors are drawn as in `shapes`. Each digit is scaled to 28/64 of the side
-(bicubic), starts anywhere inside the picture, moves straight with 2 to 5 sides per 64 frames, and is
-reflected at the edges: its corner is the triangle wave of start + velocity * t. It is placed with
-bilinear weights between pixels; where digits meet, the brighter pixel wins.
+(bicubic), starts anywhere inside the picture, moves straight with 2 to 5 sides per 64 frames, and
+is reflected at the edges: its corner is the triangle wave of start + velocity * t. It is placed
+with bilinear weights between pixels; where digits meet, the brighter pixel wins.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from math import tau
 from typing import ClassVar
 
 import numpy as np
-from jaxtyping import Float64, Int64, UInt8
+from jaxtyping import Float64, Int64, Shaped, UInt8
 from numpy import ndarray
 from PIL import Image
 
@@ -33,12 +33,12 @@ _IDS = 8  # factor ids per digit; the first five are used
 
 @dataclass(frozen=True)
 class DigitTruth:
-    """What is true of the given frames of one video.
+    """What is true of one video at some times.
 
     Attributes:
         digits: What each digit is, 0 to 9.
         images: Which of the images it is.
-        centre: x and y of each digit's centre in image sides, per frame.
+        centre: x and y of each digit's centre in image sides, per time.
         velocity: Their time derivative in image sides per frame.
         speed: Its length, which never changes.
     """
@@ -88,10 +88,10 @@ class DigitsSource(ProceduralSource):
         """Returns the digits of video `i` read as one number, 0 to 99 for two of them."""
         return int("".join(map(str, self._classes[self._images(i)])))
 
-    def truth(self, i: int, frames: Int64[ndarray, "t"]) -> DigitTruth:
-        """Returns what is true of the given frames of video `i`."""
+    def truth(self, i: int, times: Shaped[ndarray, "t"]) -> DigitTruth:
+        """Returns what is true of video `i` at any real times, in frames."""
         images = self._images(i)
-        corner, velocity = self._path(i, np.asarray(frames, np.float64))
+        corner, velocity = self._path(i, times.astype(np.float64))
         return DigitTruth(
             digits=self._classes[images],
             images=images + self._first_image,
@@ -150,7 +150,8 @@ def _between_pixels(
     padded = np.pad(sprite.astype(np.float64), 1)
     wide = padded[:, 1:] * (1 - x) + padded[:, :-1] * x
     both = wide[:, 1:] * (1 - y) + wide[:, :-1] * y
-    return np.floor(both + 0.5).astype(np.uint8)
+    patches: UInt8[ndarray, "t s1 s1"] = np.floor(both + 0.5).astype(np.uint8)
+    return patches
 
 
 def _scaled(image: UInt8[ndarray, "8 8"], width: int) -> UInt8[ndarray, "s s"]:

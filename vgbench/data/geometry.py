@@ -144,7 +144,7 @@ def _filtered(frame: Frame, resolution: int, box: Box, name: str) -> Square:
     return _resized(frame, (resolution, resolution), box, name)
 
 
-def _resized(frame: Frame, size: tuple[int, int], box: Box, name: str) -> Frame:
+def _resized(frame: Frame, size: tuple[int, int], box: Box, name: str) -> UInt8[ndarray, "a b 3"]:
     image = Image.fromarray(np.ascontiguousarray(frame))
     return np.asarray(image.resize(size, _FILTERS[name], box=box)).copy()
 

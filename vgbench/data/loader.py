@@ -2,7 +2,7 @@
 
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from itertools import count
 
 import torch
@@ -52,7 +52,7 @@ class ClipLoader:
         first = self.start + (step * self.world + self.rank) * self.batch_size
         return range(first, first + self.batch_size)
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Generator[Batch, None, None]:
         """Yields batches as `ClipDataset.batch` returns them, without end.
 
         They are in pinned memory if there is a CUDA device.
@@ -63,7 +63,7 @@ class ClipLoader:
     def _batch(self, step: int) -> Batch:
         return self.dataset.batch(self.numbers(step), pin=torch.cuda.is_available())
 
-    def _threaded(self) -> Iterator[Batch]:
+    def _threaded(self) -> Generator[Batch, None, None]:
         ready: queue.Queue[Batch | BaseException] = queue.Queue(_READ_AHEAD)
         stop = threading.Event()
         thread = threading.Thread(

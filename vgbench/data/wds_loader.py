@@ -14,9 +14,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Int64, UInt8
 from numpy import ndarray
-from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from vgbench.data.clips import Batch, mirror
@@ -69,8 +68,8 @@ class WdsLoader:
                 f"no video has the {policy.min_frames} frames that policy {policy.name} needs "
                 f"(longest: {longest})"
             )
-        # Places in the order of every epoch. Processes share them out here, as WebDataset finds
-        # them: those of a worker would be asked in vain.
+        # Places in the order of every epoch, dealt out to processes by WebDataset; here, since a
+        # worker does not know of the other processes.
         places = list(webdataset().split_by_node(range(len(lengths))))
         if len(places) < max(workers, 1):
             raise DataError(
@@ -78,8 +77,7 @@ class WdsLoader:
                 "  export with a smaller --shard-size, or use fewer processes or workers"
             )
         self._stream = _Stream(str(root), self.exported, request, seed)
-        self._stream.places, self._stream.batch_size = places, batch_size
-        self._stream.start = start
+        self._stream.begin(places, batch_size, start)
 
     def __iter__(self) -> Iterator[Batch]:
         """Yields batches with the tensors that `ClipDataset.__getitems__` names, without end.
@@ -97,12 +95,12 @@ class WdsLoader:
 class _Stream(IterableDataset[Batch]):
     """What one process reads, or each of its workers a share of."""
 
-    places: list[int]
-    batch_size: int
-    start: int
-
     def __init__(self, root: str, exported: Exported, request: SampleRequest, seed: int) -> None:
         self.root, self.exported, self.request, self.seed = root, exported, request, seed
+
+    def begin(self, places: list[int], batch_size: int, start: int) -> None:
+        """Says what this process reads, in what batches, and after how many of them."""
+        self.places, self.batch_size, self.start = places, batch_size, start
 
     def __iter__(self) -> Iterator[Batch]:
         info = get_worker_info()
@@ -141,11 +139,8 @@ class _Stream(IterableDataset[Batch]):
         flip = (draws.below(2) == 1) & self.request.flip
         lengths = np.array([clip["frames"] for clip in about], np.int64)
         frames = choose(self.request.policy, lengths, draws)
-        video = torch.from_numpy(
-            np.stack(
-                [_load(npy)[chosen] for (_, _, npy), chosen in zip(stored, frames.index, strict=True)]
-            )
-        )
+        clips = [_load(npy, rows) for (_, _, npy), rows in zip(stored, frames.index, strict=True)]
+        video = torch.from_numpy(np.stack(clips))
         mirror(video, flip)
         numbers = np.array(epochs, np.int64) * self.exported.clips + index.astype(np.int64)
         columns = {"t": frames.times, "flip": flip, "n": numbers}
@@ -156,6 +151,6 @@ class _Stream(IterableDataset[Batch]):
         return {"video": video} | {k: torch.from_numpy(column) for k, column in columns.items()}
 
 
-def _load(npy: bytes) -> UInt8[ndarray, "t h w 3"]:
-    frames: UInt8[ndarray, "t h w 3"] = np.load(io.BytesIO(npy), allow_pickle=False)
-    return frames
+def _load(npy: bytes, frames: Int64[ndarray, "t"]) -> UInt8[ndarray, "t h w 3"]:
+    clip: UInt8[ndarray, "t h w 3"] = np.load(io.BytesIO(npy), allow_pickle=False)[frames]
+    return clip

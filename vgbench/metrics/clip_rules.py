@@ -91,8 +91,8 @@ def h264(clip: UInt8[Tensor, "t h w 3"]) -> UInt8[Tensor, "t h w 3"]:
             container.mux(stream.encode(picture))
         container.mux(stream.encode())
     file.seek(0)
-    with av.open(file) as container:
-        decoded = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    with av.open(file, "r") as written:
+        decoded = [frame.to_ndarray(format="rgb24") for frame in written.decode(video=0)]
     return torch.from_numpy(np.stack(decoded)[:, :height, :width])
 
 

@@ -5,7 +5,7 @@ States are the features of all clips, so they merge by concatenation: over batch
 """
 
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -177,4 +177,4 @@ class FrechetInceptionDistance(SetMetric):
 def _rows(state: list[Tensor]) -> np.ndarray:
     if isinstance(state, list) and not state:
         return np.zeros((0, 1), np.float32)
-    return cast(np.ndarray, dim_zero_cat(state).cpu().numpy())
+    return dim_zero_cat(state).cpu().numpy()

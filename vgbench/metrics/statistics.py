@@ -10,7 +10,12 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import NDArray
 
-from vgbench.metrics.frechet import frechet_distance, frechet_influence
+from vgbench.metrics.frechet import (
+    GaussianStats,
+    frechet_distance,
+    frechet_influence,
+    frechet_terms,
+)
 from vgbench.metrics.frechet_roots import frechet_distance_by_roots
 from vgbench.metrics.infinity import frechet_infinity
 from vgbench.metrics.kernel import (
@@ -101,11 +106,13 @@ def measure(
     """
     statistic, ddof = protocol.statistic, protocol.ddof
     if statistic == "frechet":
-        value = frechet_distance(x, y, ddof=ddof)
-        if protocol.square_root != "exact":
+        stats = GaussianStats.of(x), GaussianStats.of(y)
+        if protocol.square_root == "exact":
+            value = frechet_terms(*stats, ddof=ddof).distance
+        else:
             dtype = np.dtype(protocol.arithmetic)
             value = frechet_distance_by_roots(x, y, ddof=ddof, dtype=dtype)
-        return Measured(value, frechet_influence(x, y))
+        return Measured(value, frechet_influence(x, y, stats))
     if statistic == "frechet-infinity":
         fit = frechet_infinity(x, y, ddof=ddof, seed=protocol.seed)
         note = f"slope {fit.slope:.4g}, r2 {fit.r2:.3f}, n from {fit.n_min} to {fit.n_max}"

@@ -25,11 +25,13 @@ class LowRank(NamedTuple):
         w1: Factor towards the outputs, shape `[o, r, k, k]`.
         w2: Factor towards the inputs, shape `[r, i, k, k]`.
         styles: Scale of the input channels, shape `[n, i]`.
+        gain: Factor of what the second weight adds to the output, a number; None for 1.
     """
 
     w1: Float[Tensor, "o r k k"]
     w2: Float[Tensor, "r i k k"]
     styles: Float[Tensor, "n i"]
+    gain: Float[Tensor, ""] | None = None
 
     def weight(self) -> Float[Tensor, "o i k k"]:
         """Returns the product of the factors."""
@@ -97,7 +99,7 @@ def normalized_modulated_conv2d(
     if low_rank is None:
         return y
     second = _normalized_term(x, low_rank.weight(), low_rank.styles, padding, demodulate)
-    return y + second
+    return y + (second if low_rank.gain is None else second * low_rank.gain)
 
 
 def _normalized_term(

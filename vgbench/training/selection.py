@@ -68,7 +68,7 @@ class KeepBest(pl.Callback):
         if not self.folder.best.is_file():
             return
         about = read_checkpoint(self.folder.best)["vgbench"]
-        # What lies ahead of the resumed position is trained and evaluated again, with equal numbers.
+        # What lies ahead of the resumed position is trained and evaluated again, to equal numbers.
         self.evaluations = [
             Evaluation(int(clips), float(value))
             for clips, value in about["evaluations"]

@@ -1,5 +1,6 @@
 """What the verbs of `vgbench data` share: `--data-dir`, progress, and a histogram."""
 
+import re
 import time
 from typing import Any
 

@@ -46,14 +46,14 @@ def export(
     from vgbench.data.wds import export as write
 
     source = open_named(name, split, data_dir)
-    with Bar("writing") as bar:
+    with Bar() as bar:
         done = write(
             source,
             output.expanduser(),
             frames=frames,
             stride=stride,
             shard_bytes=byte_size("--shard-size", shard_size),
-            progress=bar.update,
+            progress=lambda written, total: bar.update("clips", written, total),
         )
     if common.option("as_json"):
         facts = {"clips": done.clips, "shards": len(done.shards), "key": done.key}

@@ -109,12 +109,12 @@ def data_offset(file: BinaryIO, offset: int) -> int:
     return offset + _LOCAL_HEADER.size + int(name) + int(extra)
 
 
-def read_directory(path: Path, limit: int = MAX_BYTES) -> dict[str, Member]:
+def read_directory(path: Path, bombs: bool = False) -> dict[str, Member]:
     """Returns the files of an archive by name, with `/` between folders, debris left out.
 
     Args:
         path: The archive.
-        limit: Largest size of an expanded member in bytes.
+        bombs: Whether members may expand beyond `MAX_RATIO` and `MAX_BYTES`.
 
     Raises:
         DataError: If any member is unsafe, expands too far, is encrypted, a link or listed twice,
@@ -132,7 +132,7 @@ def read_directory(path: Path, limit: int = MAX_BYTES) -> dict[str, Member]:
         name = _name(entry)
         if name.endswith("/"):
             continue
-        _check_member(path, entry, limit)
+        _check_member(path, entry, bombs)
         if name in members:
             raise DataError(f"{path}: member {name!r} is listed twice")
         deflated = entry.compress_type == zipfile.ZIP_DEFLATED
@@ -231,7 +231,7 @@ def _check_name(path: Path, entry: zipfile.ZipInfo) -> None:
         raise damaged_archive(path, f"member name of {len(name)} characters")
 
 
-def _check_member(path: Path, entry: zipfile.ZipInfo, limit: int) -> None:
+def _check_member(path: Path, entry: zipfile.ZipInfo, bombs: bool) -> None:
     name = entry.orig_filename
     if entry.flag_bits & _ENCRYPTED:
         raise DataError(f"{path}: member {name!r} is encrypted")
@@ -241,7 +241,7 @@ def _check_member(path: Path, entry: zipfile.ZipInfo, limit: int) -> None:
         method = f"compression method {entry.compress_type} of {name!r} is not supported"
         raise damaged_archive(path, method)
     ratio = entry.file_size / max(entry.compress_size, 1)
-    if ratio > MAX_RATIO or entry.file_size > limit:
+    if not bombs and (ratio > MAX_RATIO or entry.file_size > MAX_BYTES):
         raise DataError(
             f"{path}: member {name!r} expands {ratio:.0f}x to {entry.file_size} bytes; "
             f"limit is {MAX_RATIO}x or {MAX_BYTES >> 20} MiB per member"

@@ -125,7 +125,7 @@ def _shown(source: _Source, name: str, options: Options) -> Int64[ndarray, "k"]:
         text = "frame rate is unknown; --fps needs timestamps"
         raise RefusedError("fps_unknown", text, source.stored, name)
     if options.fps > 1.01 * timing.fps and not options.allow_duplicate:
-        text = f"{timing.fps:.2f} fps are fewer than {options.fps:g} (use --allow-duplicate)"
+        text = f"{timing.fps:.1f} fps are fewer than {options.fps:g} (use --allow-duplicate)"
         raise RefusedError("fps_too_low", text, source.stored, name)
     return resample(timing, options.fps)[:: options.stride]
 

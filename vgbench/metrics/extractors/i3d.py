@@ -179,7 +179,9 @@ class Logits(nn.Module):
         pooled = x.mean(dim=(3, 4), dtype=torch.float64) @ (steps / (x.shape[2] - 1))
         weight = rearrange(self.conv3d.weight, "k c 1 1 1 -> k c").double()
         assert self.conv3d.bias is not None  # built with one
-        return F.linear(pooled, weight, self.conv3d.bias.double()).float()
+        return F.linear(pooled, weight, self.conv3d.bias.double()).to(
+            torch.promote_types(x.dtype, torch.float32)
+        )
 
 
 class I3D(nn.Module):
@@ -253,7 +255,7 @@ class I3D(nn.Module):
         logits: Tensor = self.logits(x)
         return logits
 
-    def stem(self, read: ReadFrames, frames: int) -> Float[Tensor, "b 192 t2 28 28"]:
+    def stem(self, read: ReadFrames, frames: int) -> Float[Tensor, "b 192 t2 h2 w2"]:
         """Returns the activations behind the third max pool; see `stream`."""
         first = [
             self.MaxPool3d_2a_3x3(self.Conv3d_1a_7x7.window(x, ends))
@@ -316,6 +318,7 @@ class I3DLogits(NetworkExtractor):
 
         def read(first: int, last: int) -> Float[Tensor, "b 3 t 224 224"]:
             frames = rearrange(clips[:, first:last], "b t h w c -> (b t) h w c")
-            return rearrange(self.prepare(frames), "(b t) c h w -> b c t h w", b=len(clips))
+            x = rearrange(self.prepare(frames), "(b t) c h w -> b c t h w", b=len(clips))
+            return x.contiguous(memory_format=torch.channels_last_3d)
 
         return read

@@ -289,5 +289,6 @@ class InceptionPool(NetworkExtractor):
 
     def features(self, clips: UInt8[Tensor, "b 1 h w 3"]) -> Float[Tensor, "b 2048"]:
         """Returns the float32 features of a group of one-frame clips."""
-        pool: Tensor = self.net(self.prepare(clips[:, 0]))
+        images = self.prepare(clips[:, 0]).contiguous(memory_format=torch.channels_last)
+        pool: Tensor = self.net(images)
         return pool

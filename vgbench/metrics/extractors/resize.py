@@ -1,6 +1,6 @@
 """Every resizing and scaling in front of a network, by the name that protocols call it.
 
-Frames stay in channels-last memory from the decoder to the first convolution.
+The bilinear resizings of PyTorch keep frames in the channels-last memory they were decoded to.
 """
 
 from collections.abc import Callable, Mapping
@@ -55,26 +55,27 @@ def resize_tf1(
 def resize_clean(
     images: Float[Tensor, "n c h w"], height: int, width: int
 ) -> Float[Tensor, "n c height width"]:
-    """Returns images resized as Pillow resizes float channels, clipped to 0..255.
-
-    Bicubic with a = -1/2, whose window widens when an image shrinks.
+    """Returns images resized as Pillow resizes float channels (bicubic), clipped to 0..255.
 
     Source: Parmar et al. (CVPR 2022), "On aliased resizing"; Pillow `Image.resize(BICUBIC)`.
     """
-    return F.interpolate(images, size=(height, width), mode="bicubic", antialias=True).clamp(0, 255)
+    across = _pillow_weights(images.shape[3], width, _cubic, 2).to(images.device)
+    down = _pillow_weights(images.shape[2], height, _cubic, 2).to(images.device)
+    wide = (images.double() @ across.mT).float()
+    return (down @ wide.double()).float().clamp(0, 255)
 
 
 def resize_pillow_8bit(
     images: Float[Tensor, "n c h w"], height: int, width: int
 ) -> Float[Tensor, "n c height width"]:
-    """Returns bilinearly resized, antialiased images of whole grey levels, as Pillow makes them.
+    """Returns bilinearly resized images of whole grey levels, bit for bit as Pillow makes them.
 
-    Columns come first; either pass is rounded to 8 bits. Pillow's fixed-point weights move single
-    pixels by one level.
+    Weights are rounded to 22 bits; columns come first, and either pass is rounded to 8 bits.
     """
-    for size in ((images.shape[2], width), (height, width)):
-        images = F.interpolate(images, size=size, mode="bilinear", antialias=True).round()
-    return images
+    across = _pillow_weights(images.shape[3], width, _triangle, 1).mul(2**22).round()
+    down = _pillow_weights(images.shape[2], height, _triangle, 1).mul(2**22).round()
+    wide = (images.double() @ across.to(images.device).mT / 2**22 + 0.5).floor()
+    return (down.to(images.device) @ wide / 2**22 + 0.5).floor().float()
 
 
 def styleganv(frames: Frames) -> Float[Tensor, "n 3 224 224"]:
@@ -161,3 +162,33 @@ def _interpolate_last(
     low = images[..., lower.long().to(images.device)]
     high = images[..., (lower.long() + 1).clamp(max=last).to(images.device)]
     return torch.lerp(low, high, fraction)
+
+
+def _pillow_weights(
+    size: int, new: int, window: Callable[[Float[Tensor, "*n"]], Float[Tensor, "*n"]], support: int
+) -> Float[Tensor, "new size"]:
+    """Returns the float64 matrix of Pillow's resampling of one axis.
+
+    The window widens when the axis shrinks; it is cut at the borders and its weights sum to one.
+
+    Source: Pillow `libImaging/Resample.c`, `precompute_coeffs`.
+    """
+    widening = max(size / new, 1.0)
+    centres = (torch.arange(new, dtype=torch.float64)[:, None] + 0.5) * (size / new)
+    places = torch.arange(size, dtype=torch.float64)[None, :]
+    first = (centres - support * widening + 0.5).clamp(min=0).floor()
+    last = (centres + support * widening + 0.5).floor()
+    weights = window((places - centres + 0.5) / widening) * ((places >= first) & (places < last))
+    return weights / weights.sum(dim=1, keepdim=True)
+
+
+def _triangle(x: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
+    return (1 - x.abs()).clamp(min=0)
+
+
+def _cubic(x: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
+    """Returns Keys' cubic window with a = -1/2."""
+    x = x.abs()
+    inner = (1.5 * x - 2.5) * x * x + 1
+    outer = ((-0.5 * x + 2.5) * x - 4) * x + 2
+    return torch.where(x < 1, inner, torch.where(x < 2, outer, torch.zeros_like(x)))

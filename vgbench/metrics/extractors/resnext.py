@@ -137,5 +137,6 @@ class ResNeXtPool(NetworkExtractor):
     def features(self, clips: UInt8[Tensor, "b t h w 3"]) -> Float[Tensor, "b 2048"]:
         """Returns the float32 features of a group of clips."""
         frames = self.prepare(rearrange(clips, "b t h w c -> (b t) h w c"))
-        pool: Tensor = self.net(rearrange(frames, "(b t) c h w -> b c t h w", b=len(clips)))
+        x = rearrange(frames, "(b t) c h w -> b c t h w", b=len(clips))
+        pool: Tensor = self.net(x.contiguous(memory_format=torch.channels_last_3d))
         return pool

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from vgbench.nn.mapping import MappingNetwork
 from vgbench.nn.stylegan2.options import Pyramid
-from vgbench.nn.stylegan2.synthesis import PixelNoise, SynthesisBlock
+from vgbench.nn.stylegan2.synthesis import PixelNoise, SynthesisBlock, SynthesisBlocks
 
 # Share of the old average in each update of the mean style (StyleGAN2-ADA).
 _W_AVG_BETA = 0.995
@@ -32,8 +32,8 @@ class ConstantBlock(SynthesisBlock):
         self.const = nn.Parameter(torch.randn(c, 4, 4))
 
 
-class Synthesis(nn.Module):
-    """Images from styles: blocks from 4x4 up, each of which adds to the image.
+class Synthesis(SynthesisBlocks):
+    """Images from styles, starting from a learned constant.
 
     Args:
         pyramid: Resolution and widths.
@@ -41,35 +41,16 @@ class Synthesis(nn.Module):
         use_noise: Whether noise is added after each convolution.
     """
 
+    b4: ConstantBlock
+
     def __init__(self, pyramid: Pyramid, w_dim: int, use_noise: bool) -> None:
-        super().__init__()
-        self.resolutions = pyramid.resolutions
-        self.b4 = ConstantBlock(pyramid, w_dim, use_noise)
-        for low, high in zip(self.resolutions, self.resolutions[1:], strict=False):
-            widths = (pyramid.channels(low), pyramid.channels(high))
-            size, rest = (high, pyramid.img_channels), (use_noise, pyramid.conv_clamp)
-            self.add_module(f"b{high}", SynthesisBlock(*widths, w_dim, *size, 2, *rest))
+        super().__init__(pyramid, ConstantBlock(pyramid, w_dim, use_noise), w_dim, use_noise)
 
     def forward(
         self, ws: Float[Tensor, "n l d"], noise: PixelNoise = "const"
     ) -> Float[Tensor, "n c h w"]:
-        """Returns images, roughly in [-1, 1].
-
-        Args:
-            ws: A style for each convolution and one for the last colours.
-            noise: Noise of each pixel: `const`, `none`, or the generators to draw it from.
-        """
-        x = repeat(self.b4.const, "c h w -> n c h w", n=len(ws))
-        img: Tensor | None = None
-        first = 0
-        for resolution in self.resolutions:
-            block = self.get_submodule(f"b{resolution}")
-            assert isinstance(block, SynthesisBlock)
-            # The colours share their style with the first convolution of the next block.
-            x, img = block(x, img, ws[:, first : first + block.num_convs + 1], noise)
-            first += block.num_convs
-        assert img is not None
-        return img
+        """Returns images, roughly in [-1, 1]; see `SynthesisBlocks.render`."""
+        return self.render(repeat(self.b4.const, "c h w -> n c h w", n=len(ws)), ws, noise)
 
 
 class Generator(nn.Module):

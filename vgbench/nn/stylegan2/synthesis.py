@@ -5,6 +5,7 @@ NVlabs/stylegan2-ada-pytorch `training/networks.py`.
 """
 
 import math
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -15,6 +16,7 @@ from vgbench.nn.bias_act import bias_act
 from vgbench.nn.equalized import EqualLinear, blur_filter
 from vgbench.nn.modulated_conv import modulated_conv2d
 from vgbench.nn.noise import GeneratorLike, normal
+from vgbench.nn.stylegan2.options import Pyramid
 from vgbench.nn.upfirdn import upsample2d
 
 # Noise of each pixel: the same in every image, none, or drawn from generators.
@@ -157,3 +159,49 @@ class SynthesisBlock(nn.Module):
         x = self.conv1(x, ws[:, self.num_convs - 1], noise)
         rgb = self.torgb(x, ws[:, self.num_convs])
         return x, rgb if img is None else upsample2d(img, self.resample_filter) + rgb
+
+
+class SynthesisBlocks(nn.Module):
+    """Blocks from 4x4 up, each of which adds to the image.
+
+    Args:
+        pyramid: Resolution and widths.
+        first: The block of 4x4 maps.
+        w_dim: Numbers per style.
+        use_noise: Whether noise is added after each convolution.
+    """
+
+    def __init__(
+        self, pyramid: Pyramid, first: SynthesisBlock, w_dim: int, use_noise: bool
+    ) -> None:
+        super().__init__()
+        self.resolutions = pyramid.resolutions
+        self.add_module("b4", first)
+        for low, high in pairwise(self.resolutions):
+            widths = (pyramid.channels(low), pyramid.channels(high))
+            size, rest = (high, pyramid.img_channels), (use_noise, pyramid.conv_clamp)
+            self.add_module(f"b{high}", SynthesisBlock(*widths, w_dim, *size, 2, *rest))
+
+    def render(
+        self,
+        x: Float[Tensor, "n c 4 4"],
+        ws: Float[Tensor, "n l d"],
+        noise: PixelNoise = "const",
+    ) -> Float[Tensor, "n k h w"]:
+        """Returns images, roughly in [-1, 1].
+
+        Args:
+            x: What the first block is given.
+            ws: A style for each convolution and one for the last colours.
+            noise: Noise of each pixel: `const`, `none`, or the generators to draw it from.
+        """
+        img: Tensor | None = None
+        first = 0
+        for resolution in self.resolutions:
+            block = self.get_submodule(f"b{resolution}")
+            assert isinstance(block, SynthesisBlock)
+            # The colours share their style with the first convolution of the next block.
+            x, img = block(x, img, ws[:, first : first + block.num_convs + 1], noise)
+            first += block.num_convs
+        assert img is not None
+        return img
