@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,12 +13,13 @@ import vgbench
 from tests.training.conftest import NARROW
 from vgbench import media
 from vgbench.config.compose import compose
+from vgbench.data.arrays import ArraySource
 from vgbench.data.config import ShapesConfig
 from vgbench.errors import CheckpointError, DataError, ProtocolError, UsageError, WeightsError
-from vgbench.subjects import open_subject
 from vgbench.metrics.protocol import get_protocol
 from vgbench.models.checkpoint import build_model
 from vgbench.report.rows import read_json
+from vgbench.subjects import open_subject, real_clips
 from vgbench.training.fit import Listener, fit
 from vgbench.training.run_folder import RunFolder
 from vgbench.types import VideoSpec
@@ -158,3 +160,106 @@ def test_missing_things_are_named(shapes, tmp_path):
         vgbench.evaluate(tmp_path / "nothing", frames_of(shapes))
     with pytest.raises(UsageError, match="cannot evaluate a int"):
         open_subject(3, 0, "cpu", 1)
+
+
+def arrays(seed, n=8, frames=18):
+    """Random walks of a block of noise: cheap videos that move."""
+    rng = np.random.default_rng(seed)
+    first = rng.integers(0, 256, (n, 1, 28, 28, 3), np.uint8)
+    return np.concatenate([np.roll(first, t * (1 + seed), axis=2) for t in range(frames)], axis=1)
+
+
+def test_arrays_sources_folders_and_functions_are_the_same_videos():
+    real, fake = arrays(0), arrays(1)
+    source = ArraySource(fake, name="mine")
+    given = (fake, torch.from_numpy(fake), source, lambda i: fake[i])
+    rows = [vgbench.evaluate(real, one, "hed16/demo@1")[0] for one in given]
+    assert len({(row.value, row.floor, row.n_real, row.n_fake) for row in rows}) == 1
+    assert [row.model for row in rows] == ["array", "array", "mine", "lambda"]
+    assert rows[0].dataset_fingerprint == ArraySource(real).fingerprint
+    assert rows[0].dataset_fingerprint != source.fingerprint
+    same = vgbench.evaluate(torch.from_numpy(real), fake, "hed16/demo@1")[0]
+    assert (same.value, same.dataset_fingerprint) == (rows[0].value, rows[0].dataset_fingerprint)
+
+
+@pytest.mark.parametrize("wrong", [np.zeros((4, 16, 24, 24, 3)), np.zeros((16, 24, 24, 3), "u1")])
+def test_arrays_of_another_kind_are_refused(wrong):
+    for real, fake in ((wrong, arrays(1)), (arrays(0), wrong)):
+        with pytest.raises(DataError, match=r"expected uint8 clips of shape \(B, T, H, W, 3\)"):
+            vgbench.evaluate(real, fake, "hed16/demo@1")
+    with pytest.raises(DataError, match="no video in an array"):
+        vgbench.evaluate(arrays(0)[:0], arrays(1))
+
+
+def test_unknown_settings_are_an_error():
+    with pytest.raises(TypeError, match="no setting batchsize"):
+        vgbench.evaluate(arrays(0), arrays(1), batchsize=3)
+
+
+def test_a_cached_evaluation_asks_for_no_frame(tmp_path):
+    class Counting(ArraySource):
+        reads = 0
+
+        def read(self, i, frames):
+            Counting.reads += 1
+            return super().read(i, frames)
+
+    real, fake = Counting(arrays(0)), Counting(arrays(1))
+    expected = vgbench.evaluate(real, fake, "hed16/demo@1")[0]
+    stages = []
+    for once, protocol in ((24, "hed16/demo@1"), (0, "hfd16/demo@1"), (0, "hed16/demo@1")):
+        Counting.reads = 0
+        row = vgbench.evaluate(
+            real,
+            fake,
+            protocol,
+            feature_cache=tmp_path,
+            batch_size="auto",
+            on_progress=lambda stage, done, total: stages.append(stage),
+        )[0]
+        assert Counting.reads == once
+    assert replace(row, date="") == replace(expected, date="")
+    assert {"real", "real (cached)", "fake (cached)", "floor (cached)"} <= set(stages)
+    Counting.reads = 0
+    vgbench.evaluate(real, fake, "hed16/demo@1", seed=1, feature_cache=tmp_path)
+    assert Counting.reads == 8  # other starts of the generated videos
+
+
+def test_a_checkpoint_is_sampled_once(run, shapes, tmp_path, monkeypatch):
+    first = vgbench.evaluate(shapes, run.path, PROTOCOLS[0], feature_cache=tmp_path)[0]
+    monkeypatch.setattr(vgbench.VideoGAN, "sample", None)
+    again = vgbench.evaluate(shapes, run.path, PROTOCOLS, feature_cache=tmp_path)[0]
+    assert replace(again, date="") == replace(first, date="")
+
+
+def test_sampling_goes_on_with_fewer_videos_when_memory_runs_out(run, monkeypatch):
+    model = vgbench.load_model(run.path)
+    sample, sizes = model.sample, []
+
+    def limited(n, frames, generators):
+        sizes.append(n)
+        if n > 4:
+            raise torch.OutOfMemoryError("injected")
+        return sample(n, frames, generators)
+
+    protocol = get_protocol(PROTOCOLS[0])
+    expected = torch.stack(list(open_subject(model, 0, "cpu", 4).read(protocol, 6, 0, 1)))
+    monkeypatch.setattr(model, "sample", limited)
+    subject = open_subject(model, 0, "cpu", "auto")
+    assert torch.equal(torch.stack(list(subject.read(protocol, 6, 0, 1))), expected)
+    assert sizes == [6, 6, 4, 2]  # 16 at most at first, then 8, then 4
+
+
+def test_trials_take_their_own_clips_from_any_position():
+    source = ArraySource(arrays(0, n=6, frames=30))
+    protocol = replace(get_protocol("hed16/demo@1"), trials=3)
+
+    def read(first, step):
+        clips = real_clips(source, protocol, n=6, draw=0, part=(first, step))
+        return [clip.numpy().tobytes() for clip in clips]
+
+    every = read(0, 1)
+    assert len(every) == 18
+    assert len(set(every)) > 12
+    for first, step in ((5, 1), (7, 1), (1, 2), (13, 4), (3, 5)):
+        assert read(first, step) == every[first::step]

@@ -148,7 +148,7 @@ def _real_trial(
     )
 
 
-def open_subject(fake: Fake, seed: int, device: str, batch_size: BatchSize) -> Subject:
+def open_subject(fake: object, seed: int, device: str, batch_size: BatchSize) -> Subject:
     """Returns what `fake` names as something to be evaluated; see `evaluate`.
 
     Raises:

@@ -74,6 +74,11 @@ class SampleRequest:
         """Frames per clip."""
         return self.policy.frames
 
+    @property
+    def min_frames(self) -> int:
+        """Frames of the shortest video that is used."""
+        return self.policy.min_frames
+
 
 @dataclass(frozen=True)
 class ModelConfig:

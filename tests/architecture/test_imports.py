@@ -40,7 +40,9 @@ ALLOWED = {
         "nn",
     },
     "report": set(),
+    "subjects": {"models.base", "models.checkpoint", "data", "metrics", "registry", "nn", "video"},
     "evaluation": {
+        "subjects",
         "models.base",
         "models.checkpoint",
         "data",

@@ -63,7 +63,7 @@ MESSAGES = {
     ),
     ("model=g3an", "dataset=shaeps"): (
         "unknown dataset 'shaeps'. Did you mean 'shapes'?\n"
-        "  datasets: shapes      (vgbench ls datasets)"
+        "  datasets: digits, shapes      (vgbench ls datasets)"
     ),
     (*RUN, "model.chanels=3"): (
         "model.chanels: 'g3an' has no such option. Did you mean model.channels (default 64)?\n"

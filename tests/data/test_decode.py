@@ -125,6 +125,7 @@ def test_sound_only(tmp_path):
     with pytest.raises(RefusedError, match=r"no video stream \(audio only\)") as error:
         decode_video(write_sound(tmp_path / "a.mkv"))
     assert error.value.reason == "no_video_stream"
+    assert str(error.value) == "refused a.mkv: no video stream (audio only)"
 
 
 def test_hdr_is_refused(tmp_path):
@@ -132,6 +133,7 @@ def test_hdr_is_refused(tmp_path):
     with pytest.raises(RefusedError, match="HDR transfer PQ is not supported") as error:
         decode_video(path)
     assert error.value.reason == "hdr"
+    assert str(error.value) == "refused a.mkv: HDR transfer PQ is not supported"
 
 
 def test_change_of_size_is_refused(tmp_path):
@@ -144,6 +146,8 @@ def test_change_of_size_is_refused(tmp_path):
     with pytest.raises(RefusedError, match="changes from 64x48 to 64x64 at frame") as error:
         decode_video(tmp_path / "joined.ts")
     assert error.value.reason == "mid_stream_resize"
+    text = f"picture size changes from 64x48 to 64x64 at frame {error.value.frames}"
+    assert str(error.value) == f"refused joined.ts: {text}"
 
 
 def test_too_large_is_refused_before_decoding(tmp_path, monkeypatch):

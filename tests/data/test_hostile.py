@@ -5,9 +5,11 @@ import pytest
 
 from tests.data import hostile
 from tests.data.conftest import moving_square, write_video
+from tests.data.preparing import POOL, run
 from vgbench.data.decode import RefusedError
 from vgbench.data.inputs.find import find_inputs
 from vgbench.data.inspect import inspect_video
+from vgbench.data.prepare.build import Tolerance
 from vgbench.data.prepare.options import Options
 from vgbench.data.prepare.pixels import decode_pieces
 from vgbench.data.prepare.worker import Worker
@@ -138,3 +140,15 @@ def test_links(tmp_path):
     assert results.pop("self.mkv") == "unreadable"
     assert set(results) == {"up", "secret", "file.mkv", "chain.mkv", "null.mkv"}
     assert set(results.values()) == {"symlink"}
+
+
+def test_a_cache_of_damaged_films(tmp_path):
+    films = hostile.make_films(tmp_path / "films")
+    before = tree(tmp_path)
+    with POOL:
+        result = run(films, tmp_path / "out" / "x_8", Tolerance(1.0), resolution=8, min_frames=2)
+    assert len(result.videos) + len(result.refused) == len(list(films.iterdir()))
+    assert {error.reason for error in result.refused} <= REASONS
+    after = tree(tmp_path)
+    assert {path for path in after if tmp_path / "out" not in (path, *path.parents)} == set(before)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["x_8"]

@@ -1,5 +1,8 @@
 """Pictures: modes, limits, and what is damaged."""
 
+import struct
+import zlib
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -95,7 +98,12 @@ def test_limits(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(("side", "word"), [(7100, "50 megapixels"), (20_000, "pixels")])
 def test_a_bomb_is_seen_in_the_header(tmp_path, side, word):
-    Image.new("1", (side, side)).save(tmp_path / "0.png")
+    claim = bytearray(
+        write_pictures(tmp_path, moving_square(1)).joinpath("000000.png").read_bytes()
+    )
+    struct.pack_into(">LL", claim, 16, side, side)
+    struct.pack_into(">L", claim, 29, zlib.crc32(claim[12:29]))
+    (tmp_path / "000000.png").write_bytes(claim)
     reason, frames, detail = refused(only(tmp_path))
     assert (reason, frames) == ("too_large", 0)
     assert word in detail

@@ -234,4 +234,4 @@ def test_memory_does_not_grow_with_the_film(tmp_path):
         return size
 
     peak(10)
-    assert peak(800) - peak(100) < 700 * 300  # a frame has 9216 bytes; its number and time stay
+    assert peak(400) - peak(100) < 300 * 300  # a frame has 9216 bytes; its number and time stay

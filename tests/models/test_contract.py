@@ -115,7 +115,7 @@ def test_initialisation_depends_on_the_seed_alone(model):
 def test_options_are_plain_and_the_training_clips_fit_the_frames(model):
     json.dumps(plain(asdict(model.config)))
     assert model.clips.frames >= 1
-    assert model.clips.min_frames >= model.clips.frames
+    assert model.clips.policy.min_frames >= model.clips.frames
 
 
 def test_one_training_step_changes_the_generator_and_logs_scalars(model):

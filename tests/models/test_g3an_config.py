@@ -76,8 +76,8 @@ def test_defaults_are_the_papers():
     assert (config.lr_g, config.lr_d, config.beta1, config.beta2) == (2e-4, 2e-4, 0.5, 0.999)
     assert (config.mode, config.d_v, config.use_attention) == ("1p2d", "1p2d", True)
     assert config.ema_kclips == 0
-    clips = G3ANConfig(strides=(2, 3)).clips
-    assert (clips.frames, clips.strides, clips.min_frames) == (16, (2, 3), 46)
+    policy = G3ANConfig(strides=(2, 3)).clips.policy
+    assert (policy.frames, policy.strides, policy.min_frames) == (16, (2, 3), 46)
 
 
 def test_budgets_name_existing_options():

@@ -30,7 +30,7 @@ def loaded(arrays, meta, case):
 
 def render(network, given, meta, **options):
     inputs = (given[name] for name in ("z", "t", "motion_z", "c"))
-    video = network(*inputs, meta["truncation_psi"], **options)
+    video = network(*inputs, float(meta["truncation_psi"]), **options)
     return rearrange(video, "b c t h w -> (b t) c h w")
 
 
@@ -85,7 +85,7 @@ def test_styles_and_motion_codes(recorded):
     for case, options in meta.items():
         network, given = loaded(arrays, meta, case)
         with torch.no_grad():
-            ws = network.styles(given["z"], given["c"], options["truncation_psi"])
+            ws = network.styles(given["z"], given["c"], float(options["truncation_psi"]))
             codes = network.motion(given["t"], given["motion_z"], given["c"])
         want = under(arrays, f"{case}/out/")
         assert ws.shape[1] == network.num_ws

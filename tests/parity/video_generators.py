@@ -1,5 +1,7 @@
 """What the parity tests of StyleSV's and StyleGAN-V's generators have in common."""
 
+from dataclasses import fields
+
 from vgbench.models.stylegan_v import generator as stylegan_v
 from vgbench.models.stylesv import generator as stylesv
 from vgbench.models.stylesv.options import MotionFusion
@@ -13,7 +15,8 @@ IDLE = {"source", "fmaps", "sampling", "fr_t_k", "basef", "always_lr"}
 FIXED = {"freezesyn": 0, "freezemap": False, "offset": 0}
 USED = {"use_noise", "c_dim", "input", "w_dim", "z_dim", "fuse_w", "bspline", "bs_emb",
         "low_rank", "learnable_motion_mask", "init_motion_mask", "motion", "time_enc"}  # fmt: skip
-SYNTHESIS = {"channel_base", "channel_max", "num_fp16_res", "conv_clamp", "num_layers"}
+# Where the published code has another name for a field of our options; None: decides nothing here.
+RENAMED = {"conv_kernel": "kernel", "use_radial_filters": "radial_filters", "num_fp16_res": None}
 MASKS = {"zeros": 0.0, "ones": 1.0}
 
 
@@ -39,27 +42,43 @@ def motion_of(cfg, alias_free):
     )
 
 
+def sized(case, kind, resolution, options):
+    """Our record of sizes for the recorded options of a synthesis network."""
+    named = {RENAMED.get(name, name): value for name, value in options.items()}
+    named.pop(None, None)
+    types = {field.name: field.type for field in fields(kind)}
+    unknown = set(named) - set(types)
+    assert not unknown, f"{case}: unknown options {sorted(unknown)}"
+    whole = {name: value for name, value in named.items() if types[name] in (int, bool)}
+    reals = {name: value if value is None else float(value) for name, value in named.items()}
+    return kind(resolution, **(reals | whole))
+
+
 def build(case, meta, resolution, state_keys):
     """Our network for the recorded constructor arguments."""
     cfg, sizes = meta["cfg"], meta["synthesis_kwargs"]
-    unknown = set(cfg) - IDLE - USED - set(FIXED) | set(sizes) - SYNTHESIS
+    unknown = set(cfg) - IDLE - USED - set(FIXED)
     assert not unknown, f"{case}: unknown options {sorted(unknown)}"
     changed = {name: cfg[name] for name, value in FIXED.items() if cfg.get(name, value) != value}
     assert not changed, f"{case}: unknown values {changed}"
     alias_free = is_alias_free(state_keys)
     motion = motion_of(cfg, alias_free)
     dims = (cfg["z_dim"], cfg["c_dim"], cfg["w_dim"])
-    widths = {name: value for name, value in sizes.items() if name != "num_fp16_res"}
-    widths["conv_clamp"] = float(sizes["conv_clamp"])
-    if not alias_free:
-        conditioning = cfg["time_enc"]["cond_type"]
-        pyramid = Pyramid(resolution, **widths)
-        return stylegan_v.Generator(pyramid, motion, conditioning, *dims, cfg["use_noise"])
-    fusion = MotionFusion(
+    if alias_free:
+        schedule = sized(case, LayerSchedule, resolution, sizes)
+        return stylesv.Generator(schedule, motion, fusion_of(cfg), *dims)
+    conditioning = cfg["time_enc"]["cond_type"]
+    moving = cfg["input"]["type"] == "temporal"
+    assert moving == (conditioning == "concat_const"), f"{case}: unknown input {cfg['input']}"
+    pyramid = sized(case, Pyramid, resolution, sizes)
+    return stylegan_v.Generator(pyramid, motion, conditioning, *dims, cfg["use_noise"])
+
+
+def fusion_of(cfg):
+    return MotionFusion(
         fuse=cfg["fuse_w"],
         mask_init=MASKS[cfg["init_motion_mask"]],
         learn_mask=cfg["learnable_motion_mask"],
         low_rank=max(cfg["low_rank"], 0),
         reference_compat=True,
     )
-    return stylesv.Generator(LayerSchedule(resolution, **widths), motion, fusion, *dims)

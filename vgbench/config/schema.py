@@ -103,7 +103,8 @@ class ProtocolConfig:
     def __post_init__(self) -> None:
         if self.every_kclips < 0:
             raise UsageError(
-                f"protocol.every_kclips={self.every_kclips}: expected 0 (never) or a positive number"
+                f"protocol.every_kclips={self.every_kclips}: expected 0 (never) or a positive "
+                "number"
             )
 
 

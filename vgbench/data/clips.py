@@ -80,11 +80,11 @@ class ClipDataset:
         self._lengths = np.array([meta.n_frames for meta in metas], np.int64)
         labels = [-1 if meta.label is None else meta.label for meta in metas]
         self._labels = np.array(labels, np.int64)
-        self.videos = np.flatnonzero(self._lengths >= request.policy.min_frames)
+        self.videos = np.flatnonzero(self._lengths >= request.min_frames)
         self.too_short = len(metas) - len(self.videos)
         if not len(self.videos):
             raise DataError(
-                f"no video has the {request.policy.min_frames} frames that policy "
+                f"no video has the {request.min_frames} frames that policy "
                 f"{request.policy.name} needs (longest: {self._lengths.max(initial=0)})"
             )
         first = metas[self.videos[0]]

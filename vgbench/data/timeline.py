@@ -55,7 +55,8 @@ class Clock:
         if the steps differ by more than 1.5 ticks and by more than 10 % of their median; the
         33 and 34 ms of WebM at 30 fps are not.
         """
-        times = np.array([np.nan if p is None else p for p in self.pts], np.float64) * self.tick_s
+        ticks = [np.nan if p is None else p for p in self.pts]
+        times: ndarray = np.array(ticks, np.float64) * self.tick_s
         steps: ndarray = np.diff(times)
         forward = steps[steps > 0]
         typical = float(np.median(forward)) if len(forward) else self.frame_s

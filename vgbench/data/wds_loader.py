@@ -113,7 +113,7 @@ class _Stream(IterableDataset[Batch]):
             yield self._batch(list(islice(samples, self.batch_size)))
 
     def _samples(self, places: list[int], skip: int) -> Iterator[_Stored]:
-        names, need = list(self.exported.shards), self.request.policy.min_frames
+        names, need = list(self.exported.shards), self.request.min_frames
         for epoch in count():
             order = permutation(len(names), self.seed, "wds-shards", epoch)
             for shard in order[places].tolist():
@@ -128,7 +128,7 @@ class _Stream(IterableDataset[Batch]):
         rng = random.Random(stream_seed(self.seed, "wds-clips", epoch, number))
         for member in wds.shuffle(_SHUFFLED, initial=_SHUFFLED, rng=rng)(iter(members)):
             about = json.loads(member["json"])
-            if about["frames"] >= self.request.policy.min_frames:
+            if about["frames"] >= self.request.min_frames:
                 yield epoch, about, member["npy"]
 
     def _batch(self, stored: list[_Stored]) -> Batch:

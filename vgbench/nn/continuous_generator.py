@@ -67,8 +67,9 @@ class ContinuousGenerator(nn.Module):
     ) -> Float[Tensor, "b c t h w"]:
         """Returns videos, roughly in [-1, 1], each frame of its own styles and motion code."""
         each = rearrange(ws, "b t l d -> (b t) l d"), rearrange(v, "b t m -> (b t) m")
-        images = self.synthesis(*each, update_emas)
-        return rearrange(images, "(b t) c h w -> b c t h w", t=v.shape[1])
+        images: Tensor = self.synthesis(*each, update_emas)
+        video: Tensor = rearrange(images, "(b t) c h w -> b c t h w", t=v.shape[1])
+        return video
 
     def forward(
         self,

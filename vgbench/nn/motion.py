@@ -16,7 +16,6 @@ from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
@@ -206,10 +205,12 @@ class MotionEncoder(nn.Module):
         if c is not None:
             condition = c[:, None].expand(-1, motion_z.shape[1], -1)
             motion_z = torch.cat([motion_z, condition], dim=2)
+        points: Tensor
         if self.config.trajectory == "lstm":
-            points: Tensor = self.rnn(motion_z)[0]
-            return points
-        return rearrange(self.conv(rearrange(motion_z, "b l z -> b z l")), "b v k -> b k v")
+            points = self.rnn(motion_z)[0]
+        else:
+            points = self.conv(motion_z.mT).mT
+        return points
 
     def _knots(self, t: Tensor) -> tuple[Knots, list[Tensor]]:
         """Returns the control points around each time and their weights in the curve."""
@@ -261,7 +262,8 @@ def _around(points: Float[Tensor, "b k v"], knots: Knots, count: int) -> list[Te
 
 
 def _weighted(points: Sequence[Tensor], weights: Sequence[Tensor]) -> Tensor:
-    return torch.stack([p * w for p, w in zip(points, weights, strict=True)]).sum(dim=0)
+    weighted: Tensor = torch.stack([p * w for p, w in zip(points, weights, strict=True)])
+    return weighted.sum(dim=0)
 
 
 def _sines(angles: Float[Tensor, "b t f"]) -> Float[Tensor, "b t f2"]:

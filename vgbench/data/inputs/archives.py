@@ -95,6 +95,18 @@ def read_member(file: BinaryIO, member: Member) -> bytes:
     return data
 
 
+def peek_member(file: BinaryIO, member: Member, count: int) -> bytes:
+    """Returns the first bytes of a member, unchecked.
+
+    Raises:
+        ValueError: If it is damaged.
+        zlib.error: If it is damaged.
+    """
+    file.seek(data_offset(file, member.offset))
+    data = file.read(min(member.packed, count))
+    return zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, count) if member.deflated else data
+
+
 def data_offset(file: BinaryIO, offset: int) -> int:
     """Returns where the content of the member begins whose header is at `offset`.
 
@@ -160,7 +172,7 @@ def find_archive_frames(path: Path, prefix: str) -> tuple[list[InputVideo], list
         return _partition(path, members, prefix), []
     labels = _labels(path, members)
     folders = by_folder(members)
-    holders, videos, warnings = not_leaves(folders), list[InputVideo](), []
+    holders, videos, warnings = not_leaves(folders), list[InputVideo](), list[str]()
     for folder, files in folders.items():
         name = shown_name(prefix + (folder or path.stem))
         if folder in holders:

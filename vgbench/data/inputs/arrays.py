@@ -12,13 +12,20 @@ from functools import lru_cache
 from math import prod
 from pathlib import Path
 from types import TracebackType
+from typing import Literal
 
 import numpy as np
 from jaxtyping import UInt8
 from numpy import ndarray
 
 from vgbench.data.decode import MAX_SIDE, Header, RefusedError
-from vgbench.data.inputs.archives import Member, data_offset, read_directory, read_member
+from vgbench.data.inputs.archives import (
+    Member,
+    data_offset,
+    peek_member,
+    read_directory,
+    read_member,
+)
 from vgbench.data.inputs.base import FrameReader, InputVideo
 from vgbench.data.inputs.names import shown_name
 from vgbench.data.inputs.video_files import file_stamp
@@ -68,9 +75,12 @@ class ArrayFile:
             OSError: If it cannot be read.
             ValueError: If it is damaged.
         """
-        order = "F" if self.fortran else "C"
+        order: Literal["C", "F"] = "F" if self.fortran else "C"
         if self.packed is None:
-            return np.memmap(self.path, np.uint8, "r", self.offset, self.shape, order)
+            mapped: ndarray = np.memmap(
+                self.path, np.uint8, "r", self.offset, self.shape, order=order
+            )
+            return mapped
         data = _unpacked(self.path, self.packed, file_stamp(self.path))
         return np.ndarray(self.shape, np.uint8, data, self.offset, order=order)
 
@@ -218,12 +228,10 @@ def _open_packed(path: Path) -> ArrayFile:
         )
     try:
         with path.open("rb") as file:
-            start = data_offset(file, member.offset)
-            file.seek(start)
-            head = read_member(file, member) if member.deflated else file.read(_HEAD_BYTES)
+            start, head = data_offset(file, member.offset), peek_member(file, member, _HEAD_BYTES)
     except (OSError, ValueError, zlib.error) as error:
         raise _damaged(path, str(error)) from error
-    shape, fortran, offset = _read_head(path, head[:_HEAD_BYTES], member.size)
+    shape, fortran, offset = _read_head(path, head, member.size)
     if member.deflated:
         return ArrayFile(path, offset, shape, fortran, member)
     return ArrayFile(path, start + offset, shape, fortran)

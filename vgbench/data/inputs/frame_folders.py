@@ -64,7 +64,7 @@ def by_folder(names: Iterable[str]) -> dict[str, list[str]]:
 
 def not_leaves(folders: Iterable[str]) -> set[str]:
     """Returns the folders among some that hold another one of them, at any depth."""
-    holders = set()
+    holders: set[str] = set()
     for folder in folders:
         parts = folder.split("/") if folder else []
         holders.update("/".join(parts[:depth]) for depth in range(len(parts)))
@@ -90,7 +90,7 @@ def find_frame_folders(source: Path, found: Sequence[Found]) -> tuple[list[Input
     refusals = {item.name: item.refusal for item in found if item.refusal}
     folders = by_folder(item.name for item in found)
     labels = folder_labels(source)
-    holders, videos, warnings = not_leaves(folders), [], []
+    holders, videos, warnings = not_leaves(folders), list[InputVideo](), list[str]()
     for folder, files in folders.items():
         name = shown_name(folder or source.name)
         refusal = next((r for f in files if (r := refusals.get(_join(folder, f)))), "")

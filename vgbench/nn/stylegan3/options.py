@@ -141,8 +141,7 @@ class LayerSchedule:
             )
         if self.num_layers <= self.num_critical:
             raise UsageError(
-                f"num_layers={self.num_layers}: expected more than "
-                f"num_critical={self.num_critical}"
+                f"num_layers={self.num_layers}: expected more than num_critical={self.num_critical}"
             )
 
     @property

@@ -31,9 +31,7 @@ class AliasFreeLayer(nn.Module):
     up_filter: Tensor | None
     down_filter: Tensor | None
 
-    def __init__(
-        self, plan: LayerPlan, w_dim: int, low_rank: LowRankOptions | None = None
-    ) -> None:
+    def __init__(self, plan: LayerPlan, w_dim: int, low_rank: LowRankOptions | None = None) -> None:
         super().__init__()
         self.plan, self.low_rank = plan, low_rank
         c_in, c_out, kernel = plan.before.channels, plan.after.channels, plan.kernel
