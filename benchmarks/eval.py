@@ -59,6 +59,7 @@ class PlainI3D(nn.Module):
         self.net = net.eval()
 
     def forward(self, x: Tensor) -> Tensor:
+        """Returns the logits of videos in [-1, 1]."""
         for name, layer in self.net.named_children():
             if name != "logits":
                 x = self.layer(layer, x)
@@ -66,6 +67,7 @@ class PlainI3D(nn.Module):
         return head(F.avg_pool3d(x, (2, 7, 7), stride=1)).mean(dim=(2, 3, 4))
 
     def layer(self, layer: nn.Module, x: Tensor) -> Tensor:
+        """Returns the activations behind one layer."""
         if isinstance(layer, Mixed):
             branches = (
                 self.layer(layer.b0, x),
@@ -172,7 +174,8 @@ def networks(args: argparse.Namespace) -> None:
     ]
     for name, net, items in made:
         net.to(args.device)
-        (seconds,) = interleaved([lambda net=net, x=items.to(args.device): net(x)], args.repeats)
+        on_device = items.to(args.device)
+        (seconds,) = interleaved([lambda net=net, x=on_device: net(x)], args.repeats)
         row(name, f"{seconds / len(items):.4f}")
 
 

@@ -1,7 +1,7 @@
 """`vgbench leaderboard`: show or export measured rows."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -85,7 +85,8 @@ def _collect(paths: tuple[Path, ...]) -> "list[LeaderboardRow]":
 
 
 def _table(rows: "list[LeaderboardRow]", notes: list[str]) -> Any:
-    """Returns the table of rows measured alike; the last column numbers their notes."""
+    """Returns the table of rows measured alike, without columns that none of them fills."""
+    from rich import box
     from rich.markup import escape
     from rich.table import Table
 
@@ -96,30 +97,33 @@ def _table(rows: "list[LeaderboardRow]", notes: list[str]) -> Any:
         f"{first.frames} frames, {first.n_real} real and {first.n_fake} generated clips, "
         f"{first.protocol_id} #{first.protocol_hash[:8]}"
     )
-    table = Table(title=escape(title), title_justify="left")
+    table = Table(title=escape(title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     names = (
         *("model", "kclips", first.metric, "95 %", "floor", "null", "seed"),
-        *("checkpoint", "selection", ""),
+        *("ckpt", "selection", ""),
     )
-    for name in names:
+    columns = zip(names, *(_cells(row, notes) for row in rows), strict=True)
+    shown = [column for column in columns if any(column[1:])]
+    for name, *_ in shown:
         right = name in (first.metric, "floor", "kclips")
-        table.add_column(escape(name), justify="right" if right else "left")
-    for row in rows:
-        table.add_row(*(escape(cell) for cell in _cells(row, notes)))
+        justify: Literal["left", "right"] = "right" if right else "left"
+        table.add_column(escape(name), justify=justify, no_wrap=True)
+    for cells in zip(*(column[1:] for column in shown), strict=True):
+        table.add_row(*(escape(cell) for cell in cells))
     return table
 
 
 def _cells(row: "LeaderboardRow", notes: list[str]) -> list[str]:
-    null = "" if row.null_mean is None else f"{row.null_mean:.4f} ± {row.null_sd:.4f}"
+    null = "" if row.null_mean is None else f"{row.null_mean:.3f} ± {row.null_sd:.3f}"
     return [
         row.model,
         "" if row.clips_seen is None else f"{row.clips_seen / 1000:g}",
         f"{row.value:.4f}",
-        "" if row.ci_lo is None else f"{row.ci_lo:.4f} to {row.ci_hi:.4f}",
+        "" if row.ci_lo is None else f"{row.ci_lo:.3f}..{row.ci_hi:.3f}",
         "" if row.floor is None else f"{row.floor:.4f}",
         null,
         str(row.seed_gen),
-        row.checkpoint_sha256[:8],
+        row.checkpoint_sha256[:6],
         "" if row.selection == "none" else row.selection,
         f"({notes.index(row.note) + 1})" if row.note else "",
     ]

@@ -52,4 +52,5 @@ class ArraySource:
 
     def read(self, i: int, frames: Int64[ndarray, "t"]) -> UInt8[ndarray, "t h w 3"]:
         """Returns the given frames of video `i`."""
-        return self._videos[i][frames]
+        chosen: UInt8[ndarray, "t h w 3"] = self._videos[i][frames]
+        return chosen

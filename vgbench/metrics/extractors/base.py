@@ -97,6 +97,8 @@ class NetworkExtractor(FeatureExtractor):
         inputs: Ways of preparing frames by preprocess name, the default first.
         min_frames: Shortest clip.
         max_frames: Longest clip, or None.
+
+    Attributes:
         gpu_group: Clips that go through the network together on a GPU, to fill it.
 
     Raises:
@@ -108,7 +110,7 @@ class NetworkExtractor(FeatureExtractor):
     inputs: ClassVar[Mapping[str, Preprocess]]
     min_frames: ClassVar[int] = 1
     max_frames: ClassVar[int | None] = None
-    gpu_group: ClassVar[int] = 8
+    gpu_group: int = 8
 
     def __init__(
         self,
@@ -127,8 +129,9 @@ class NetworkExtractor(FeatureExtractor):
         self.weights = weights
         self.precision = precision
         self.bn_eps = next(norm.eps for norm in _norms(net))
-        self.net: Any = net.eval().requires_grad_(False)
-        self.net.fold(torch.bfloat16 if precision == "bf16" else torch.float32)
+        self.net = net.eval().requires_grad_(False)
+        fold: Any = net.fold
+        fold(torch.bfloat16 if precision == "bf16" else torch.float32)
         self.eval()
 
     @classmethod

@@ -1,7 +1,7 @@
 """Convolution, batch normalisation and ReLU as one operation, for inference."""
 
 from collections.abc import Sequence
-from itertools import repeat
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -86,7 +86,7 @@ class FoldedConv(nn.Module):
             if len(self._packed) >= _KEPT_SHAPES:
                 self._packed.clear()
             self._packed[key] = self._reorder(x.shape, padding)
-        dilation = list(repeat(1, len(padding)))
+        dilation = [1] * len(padding)
         after = "relu" if self.relu else "none"
         out: Tensor = torch.ops.mkldnn._convolution_pointwise(
             x,
@@ -103,13 +103,12 @@ class FoldedConv(nn.Module):
         return out
 
     def _reorder(self, shape: torch.Size, padding: tuple[int, ...]) -> Tensor:
-        two = len(padding) == 2
-        reorder = (
+        reorder: Any = (
             torch._C._nn.mkldnn_reorder_conv2d_weight
-            if two
+            if len(padding) == 2
             else torch._C._nn.mkldnn_reorder_conv3d_weight
         )
-        dilation = list(repeat(1, len(padding)))
+        dilation = [1] * len(padding)
         packed: Tensor = reorder(
             self.weight.to_mkldnn(), padding, self.stride, dilation, self.groups, list(shape)
         )
@@ -118,9 +117,10 @@ class FoldedConv(nn.Module):
 
 def can_prepack() -> bool:
     """Returns whether this build of PyTorch offers oneDNN's fused convolutions."""
-    return (
-        torch.backends.mkldnn.is_available()
-        and torch.backends.mkldnn.enabled
+    backend: Any = torch.backends.mkldnn
+    return bool(
+        backend.is_available()
+        and backend.enabled
         and hasattr(torch.ops.mkldnn, "_convolution_pointwise")
         and hasattr(torch._C._nn, "mkldnn_reorder_conv3d_weight")
     )

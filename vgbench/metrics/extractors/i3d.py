@@ -86,7 +86,8 @@ class ConvUnit(nn.Module):
         """
         x, padding = self._padded(x, ends)
         if self.folded is not None:
-            return self.folded(x, padding)
+            fused: Tensor = self.folded(x, padding)
+            return fused
         out = F.conv3d(x, self.conv3d.weight, None, self.stride, padding)
         return F.relu(self.bn(out), inplace=not torch.is_grad_enabled())
 

@@ -49,7 +49,8 @@ class ConvUnit(nn.Module):
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c2 h2 w2"]:
         """Returns relu(bn(conv(x)))."""
         if self.folded is not None:
-            return self.folded(x, self.padding)
+            out: Tensor = self.folded(x, self.padding)
+            return out
         return F.relu(self.bn(self.conv(x)), inplace=not torch.is_grad_enabled())
 
     def fold(self, dtype: torch.dtype = torch.float32) -> None:
@@ -285,7 +286,7 @@ class InceptionPool(NetworkExtractor):
     weights_name: ClassVar[str] = "inception-2015"
     inputs: ClassVar[Mapping[str, Preprocess]] = INCEPTION_INPUTS
     max_frames: ClassVar[int | None] = 1
-    gpu_group: ClassVar[int] = 32
+    gpu_group = 32
 
     def features(self, clips: UInt8[Tensor, "b 1 h w 3"]) -> Float[Tensor, "b 2048"]:
         """Returns the float32 features of a group of one-frame clips."""

@@ -23,11 +23,11 @@ def check_precision(precision: str, device: torch.device) -> Precision:
     Raises:
         UsageError: If there is no such format or the device lacks it.
     """
-    for known in get_args(Precision):
-        if precision == known and _has(known, device):
-            return known
-    if precision not in PRECISIONS:
-        raise UsageError(f"precision '{precision}': choose from {', '.join(PRECISIONS)}")
+    known: dict[str, Precision] = {name: name for name in get_args(Precision)}
+    if precision not in known:
+        raise UsageError(f"precision '{precision}': choose from {', '.join(known)}")
+    if _has(known[precision], device):
+        return known[precision]
     raise UsageError(
         f"this {device.type} has no {precision} arithmetic; choose fp32, which every device has"
     )
@@ -39,7 +39,7 @@ def _has(precision: Precision, device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
     if precision == "bf16" and device.type == "cpu":
-        return torch.backends.mkldnn.is_available() and bool(
+        return torch.backends.mkldnn.is_available() and bool(  # type: ignore[no-untyped-call]
             torch.ops.mkldnn._is_mkldnn_bf16_supported()
         )
     return False
