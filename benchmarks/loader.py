@@ -1,9 +1,10 @@
 """Clips per second of the loader, and of frames in a zip file read by worker processes.
 
 The second is how most video GANs read their data: a JPEG per frame in one zip, Pillow, and a torch
-`DataLoader`. Both read the same videos of `shapes`, written to a temporary folder.
+`DataLoader`. Both read the same videos, written to a temporary folder: those of `shapes`, whose
+smooth frames are quick to decode, or the first frames of real ones.
 
-Usage: python benchmarks/loader.py [--seconds 3] [--workers N] [--batch-size 32]
+Usage: python benchmarks/loader.py [--seconds 3] [--workers N] [--batch-size 64] [--videos DIR]
 """
 
 import argparse
@@ -81,6 +82,20 @@ def prepare(videos: np.ndarray, folder: Path, resolution: int) -> CacheSource:
     return CacheSource(folder / f"bench_{resolution}")
 
 
+def procedural(resolution: int) -> np.ndarray:
+    count = VIDEOS[resolution]
+    shapes = ShapesSource(ShapesConfig(resolution, FRAMES, count))
+    return np.stack([shapes.read(i, np.arange(FRAMES)) for i in range(count)])
+
+
+def real(resolution: int, videos: Path, folder: Path) -> np.ndarray:
+    command = [sys.executable, "-m", "vgbench", "data", "prepare", "real", "--from", str(videos)]
+    command += ["--resolution", str(resolution), "--min-frames", str(FRAMES)]
+    subprocess.run([*command, "--data-dir", str(folder)], check=True, capture_output=True)
+    cache = CacheSource(folder / f"real_{resolution}")
+    return np.stack([cache.read(i, np.arange(FRAMES)) for i in range(len(cache))])
+
+
 def zip_rate(clips: ZipClips, batch_size: int, workers: int, seconds: float) -> float:
     loader = DataLoader(
         clips, batch_size, num_workers=workers, persistent_workers=True, prefetch_factor=2
@@ -100,22 +115,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--workers", type=int, default=os.cpu_count())
-    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--videos", type=Path, help="Folder of real videos (default: shapes).")
     options = parser.parse_args()
     keep_memory()
     print("| clips | clips/s | pixels | of memcpy | zip clips/s | factor |")
     print("|---|---|---|---|---|---|")
-    for resolution, count in VIDEOS.items():
+    for resolution in VIDEOS:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
-            shapes = ShapesSource(ShapesConfig(resolution, FRAMES, count))
-            videos = np.stack([shapes.read(i, np.arange(FRAMES)) for i in range(count)])
+            given = options.videos
+            videos = real(resolution, given, folder) if given else procedural(resolution)
             write_zip(videos, folder / "frames.zip")
             source = prepare(videos, folder, resolution)
             for policy in POLICIES:
                 clips = ClipDataset(source, SampleRequest(policy), seed=0)
                 speed = measure(ClipLoader(clips, options.batch_size), options.seconds)
-                peers = ZipClips(folder / "frames.zip", count, policy)
+                peers = ZipClips(folder / "frames.zip", len(videos), policy)
                 other = zip_rate(peers, options.batch_size, options.workers, options.seconds)
                 print(row(f"{resolution}x{resolution}, {policy}", speed, other), flush=True)
 

@@ -30,9 +30,7 @@ def test_bench_prints_rates_and_their_ratio(vgbench):
 def test_bench_of_what_is_too_short(vgbench):
     code, _, err = vgbench("data", "bench", "made_16", "--frames", 31)
     assert code == 3
-    assert err == (
-        "error: no video has the 31 frames that policy contiguous needs (longest: 30)\n"
-    )
+    assert err == ("error: no video has the 31 frames that policy contiguous needs (longest: 30)\n")
 
 
 @pytest.mark.usefixtures("made")

@@ -9,7 +9,7 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
-from tests.metrics.cores import Brightness
+from tests.metrics.cores import Brightness, has_bf16
 from tests.parity.draws import video
 from vgbench.errors import DataError, ProtocolError, UsageError
 from vgbench.metrics.energy import energy_distance
@@ -82,6 +82,21 @@ def test_batch_size_changes_nothing():
     for batch_size in (1, 3):
         evaluator = Evaluator(protocols, batch_size=batch_size)
         assert evaluator.evaluate(real_clips(), fake_clips()) == expected
+
+
+def test_the_order_of_clips_changes_nothing():
+    real, fake = real_clips(), fake_clips()
+    expected = Evaluator([HED, RAW]).evaluate(real, fake)
+    for a, b in zip(Evaluator([HED, RAW]).evaluate(real[::-1], fake[::-1]), expected, strict=True):
+        assert a.value == pytest.approx(b.value, rel=1e-9)
+
+
+@pytest.mark.skipif(not has_bf16(), reason="this CPU has no bf16 arithmetic")
+def test_cores_without_weights_are_always_fp32():
+    (score,) = Evaluator([HED], device="cpu", precision="bf16").evaluate(
+        real_clips(3), fake_clips(3)
+    )
+    assert score.precision == "fp32"
 
 
 def test_each_clip_is_asked_for_once_and_only_one_batch_is_alive():
@@ -311,3 +326,18 @@ def test_an_error_of_one_process_reaches_all(tmp_path):
     mp.spawn(in_two_processes, args=(str(tmp_path), "bad"), nprocs=2)
     for rank in (0, 1):
         assert "a fake clip has 12 frames" in torch.load(tmp_path / f"{rank}.pt")
+
+
+def test_an_iterable_of_many_parts_is_read_in_one_go(monkeypatch):
+    monkeypatch.setattr("vgbench.metrics.feature_pass.SHARD_ITEMS", 3)
+    few = replace(RAW, n_real=None, statistic="frechet")
+    assert not few.needs_rows
+    (parts,) = Evaluator([few], extractors={"jet": Brightness()}).evaluate(
+        iter(real_clips()), iter(fake_clips())
+    )
+    monkeypatch.undo()
+    (whole,) = Evaluator([few], extractors={"jet": Brightness()}).evaluate(
+        iter(real_clips()), iter(fake_clips())
+    )
+    assert (parts.n_real, parts.n_fake) == (12, 10)
+    assert parts.value == pytest.approx(whole.value, rel=1e-10)

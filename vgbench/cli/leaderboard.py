@@ -86,7 +86,6 @@ def _collect(paths: tuple[Path, ...]) -> "list[LeaderboardRow]":
 
 def _table(rows: "list[LeaderboardRow]", notes: list[str]) -> Any:
     """Returns the table of rows measured alike, without columns that none of them fills."""
-    from rich import box
     from rich.markup import escape
     from rich.table import Table
 
@@ -97,7 +96,13 @@ def _table(rows: "list[LeaderboardRow]", notes: list[str]) -> Any:
         f"{first.frames} frames, {first.n_real} real and {first.n_fake} generated clips, "
         f"{first.protocol_id} #{first.protocol_hash[:8]}"
     )
-    table = Table(title=escape(title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(
+        title=escape(title),
+        title_justify="left",
+        box=None,
+        padding=(0, 2, 0, 0),
+        header_style="bold",
+    )
     names = (
         *("model", "kclips", first.metric, "95 %", "floor", "null", "seed"),
         *("ckpt", "selection", ""),

@@ -173,7 +173,12 @@ class CacheSource:
             count = index["n_frames"][videos[row]]
             raise IndexError(f"frames of a {count}-frame video: {frames[row]}")
         places = frames + index["offset"][videos][:, None]
-        for row, number in enumerate(index["shard"][videos].tolist()):
+        numbers = index["shard"][videos].tolist()
+        if len(set(numbers)) == 1 and out.flags.c_contiguous:
+            # all in one shard: one call, as each costs as much as copying a small clip
+            self._shard(numbers[0]).read_into(places.ravel(), out.reshape(-1, *out.shape[2:]))
+            return
+        for row, number in enumerate(numbers):
             self._shard(number).read_into(places[row], out[row])
 
     def __getstate__(self) -> dict[str, Any]:

@@ -89,6 +89,7 @@ class ClipDataset:
             )
         first = metas[self.videos[0]]
         self._size = (first.height, first.width, 3)
+        self._read_batch = source.read_batch if isinstance(source, BatchSource) else None
         self._edges = self._weight_edges()
         self._epoch: tuple[int, Int64[ndarray, "n"]] | None = None
 
@@ -96,7 +97,7 @@ class ClipDataset:
         """Returns the clips per epoch, which is the number of usable videos."""
         return len(self.videos)
 
-    def plan(self, ns: Sequence[int]) -> Plan:
+    def plan(self, ns: Sequence[int] | Int64[ndarray, "n"]) -> Plan:
         """Returns what the samples with the global numbers `ns` show, without reading a frame."""
         epochs, positions = np.divmod(np.asarray(ns, np.int64), len(self))
         draws = self._draws("data", epochs, positions)
@@ -128,13 +129,14 @@ class ClipDataset:
 
     def batch(self, ns: Sequence[int], pin: bool = False) -> Batch:
         """Returns what `__getitems__` does, in pinned memory if `pin`."""
-        plan = self.plan(ns)
+        numbers = np.asarray(ns, np.int64)
+        plan = self.plan(numbers)
         columns = {
             "t": plan.frames.times,
             "index": plan.videos,
             "label": self._labels[plan.videos],
             "flip": plan.flip,
-            "n": np.array(ns, np.int64),
+            "n": numbers,
         }
         small = {key: torch.from_numpy(column) for key, column in columns.items()}
         small = {key: value.pin_memory() for key, value in small.items()} if pin else small
@@ -144,8 +146,8 @@ class ClipDataset:
         # filled where the device copies it from: one copy per clip, and pinned memory is reused
         shape = (*plan.frames.index.shape, *self._size)
         video = torch.empty(shape, dtype=torch.uint8, pin_memory=pin)
-        if isinstance(self.source, BatchSource):
-            self.source.read_batch(plan.videos, plan.frames.index, video.numpy())
+        if self._read_batch is not None:
+            self._read_batch(plan.videos, plan.frames.index, video.numpy())
         else:
             rows = zip(plan.videos.tolist(), plan.frames.index, video.numpy(), strict=True)
             for i, frames, out in rows:

@@ -81,12 +81,10 @@ class ClipReader:
         self._position: int | None = None
         self._items: Iterator[Clip] = iter(())
 
-    def part(self, first: int, stop: int | None) -> Iterator[Clip]:
-        """Returns this process's items of the range `first` to `stop` (None: to the end)."""
+    def part(self, first: int, stop: int) -> Iterator[Clip]:
+        """Returns this process's items of the range `first` to `stop`."""
         if self._position != first:
             self._items = iter(self._from(first))
-        if stop is None:
-            return self._items
         # Elsewhere another process has the next item, and this one has to find its own anew.
         goes_on = (stop - first) % self._world == 0
         self._position = stop if goes_on else None

@@ -27,11 +27,6 @@ _DAMAGED = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.er
 _log = logging.getLogger(__name__)
 
 
-def default_feature_cache() -> Path:
-    """Returns the folder that the command line keeps features in when none is given."""
-    return Path.home() / ".cache" / "vgbench" / "features"
-
-
 @dataclass(frozen=True)
 class FeatureShard:
     """The features of consecutive items of a set.

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from itertools import islice, pairwise
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor
 from vgbench.errors import ProtocolError, VGBenchError
 from vgbench.metrics.clip_set import Clip, ClipReader, Clips, ClipSet
 from vgbench.metrics.extractors.base import FeatureExtractor
-from vgbench.metrics.feature_cache import CachedSet, FeatureCache, FeatureShard
+from vgbench.metrics.feature_cache import SHARD_ITEMS, CachedSet, FeatureCache, FeatureShard
 from vgbench.metrics.machine import Machine
 from vgbench.metrics.processes import from_first, gather, rank_and_world
 from vgbench.metrics.protocol import EvalProtocol
@@ -45,6 +46,14 @@ class Collected:
     def n(self) -> int:
         """Number of samples."""
         return next(iter(self.features.values())).n
+
+
+class _Part(NamedTuple):
+    """Items `first` to `stop` of a set that has `total` of them, where that is known."""
+
+    first: int
+    stop: int
+    total: int | None
 
 
 class FeaturePass:
@@ -92,20 +101,21 @@ class FeaturePass:
         rank, world = rank_and_world()
         reader = ClipReader(clips, self.clips, rank, world)
         cached = self._cached_sets(stage, reader.source)
-        step = self._cache.shard_items if self._cache and cached else None
+        # Without a cache parts are alike for all processes, so that iterables are read in one go.
+        step = self._cache.shard_items if self._cache and cached else SHARD_ITEMS * world
         total = self._total(reader.source, n, world)
         counts: list[np.ndarray] = []
         done = 0
         self._report(stage, 0, total)
         while n is None or done < n:
-            stop = n if step is None else min(done + step, n or done + step)
-            shards = self._shards(stage, reader, cached, (done, stop, total))
+            stop = done + step if n is None else min(done + step, n)
+            shards = self._shards(stage, reader, cached, _Part(done, stop, total))
             for core, shard in shards.items():
                 found[core].add(shard.rows)
             shard = next(iter(shards.values()))
             counts.append(shard.counts)
             done += len(shard.counts)
-            if stop is None or done < stop:
+            if done < stop:
                 break
         if total is not None and done != total:
             self._report(stage, done, done)
@@ -125,14 +135,12 @@ class FeaturePass:
         stage: str,
         reader: ClipReader,
         cached: dict[Core, CachedSet],
-        place: tuple[int, int | None, int | None],
+        part: _Part,
     ) -> dict[Core, FeatureShard]:
-        """Returns the features of the items of one shard, computing those that are not kept."""
-        first, stop, total = place
+        """Returns the features of one part of a set, computing those that are not kept."""
+        first, stop, total = part
         # One process looks, so that all agree on what there is to do.
-        shards = from_first(
-            {core: own.load(first, stop - first) for core, own in cached.items() if stop}
-        )
+        shards = from_first({core: own.load(first, stop - first) for core, own in cached.items()})
         present = {core: shard for core, shard in shards.items() if shard is not None}
         for shard in present.values():
             self._check_resolution(stage, shard.resolution)
@@ -141,7 +149,7 @@ class FeaturePass:
             items = len(next(iter(present.values())).counts)
             self._report(f"{stage} (cached)", first + items, total)
             return present
-        computed = self._compute(stage, reader, missing, place)
+        computed = self._compute(stage, reader, missing, part)
         if rank_and_world()[0] == 0:
             for core, shard in computed.items():
                 if core in cached:
@@ -153,9 +161,9 @@ class FeaturePass:
         stage: str,
         reader: ClipReader,
         cores: list[Core],
-        place: tuple[int, int | None, int | None],
+        part: _Part,
     ) -> dict[Core, FeatureShard]:
-        first, stop, total = place
+        first, stop, total = part
         rows: dict[Core, list[Rows]] = {core: [] for core in cores}
         counts: list[int] = []
         batches = self._batches(stage, reader.part(first, stop), cores)
@@ -165,7 +173,7 @@ class FeaturePass:
                     rows[core].append(own)
             counts += [len(item[cores[0]]) for item in items]
             self._report(stage, first + len(counts), total)
-        is_last = stop is None or first + len(counts) < stop
+        is_last = first + len(counts) < stop
         every = np.array(counts, np.int64)
         resolution = self.resolution or (0, 0)
         return {
@@ -261,5 +269,3 @@ def _fetched(counts: list[int], rows: dict[Core, list[Tensor]]) -> list[dict[Cor
 
 def _joined(rows: list[Rows], dim: int) -> Rows:
     return np.concatenate(rows) if rows else np.zeros((0, dim), np.float32)
-
-

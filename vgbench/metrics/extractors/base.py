@@ -111,6 +111,7 @@ class NetworkExtractor(FeatureExtractor):
     min_frames: ClassVar[int] = 1
     max_frames: ClassVar[int | None] = None
     gpu_group: int = 8
+    net: Any  # nn.Module, whose attributes mypy takes for tensors
 
     def __init__(
         self,
@@ -130,8 +131,7 @@ class NetworkExtractor(FeatureExtractor):
         self.precision = precision
         self.bn_eps = next(norm.eps for norm in _norms(net))
         self.net = net.eval().requires_grad_(False)
-        fold: Any = net.fold
-        fold(torch.bfloat16 if precision == "bf16" else torch.float32)
+        self.net.fold(torch.bfloat16 if precision == "bf16" else torch.float32)
         self.eval()
 
     @classmethod
