@@ -203,8 +203,8 @@ LIBRARY = {
     "subject": (
         lambda _: open_subject(3, 0, "cpu", 1),
         UsageError,
-        "cannot evaluate a int; give a model, a checkpoint, a folder of videos, or a function "
-        "from a number to uint8 frames (T, H, W, 3)",
+        "cannot evaluate a int; give a model, a checkpoint, videos as a folder, source or uint8 "
+        "array, or a function from a number to uint8 (T, H, W, 3)",
     ),
     "short clip": (
         lambda _: jet_features(torch.zeros(8, 64, 64, 3, dtype=torch.uint8)),

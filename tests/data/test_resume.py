@@ -217,4 +217,5 @@ def test_killed_at_random_moments(films, tmp_path, group):
     assert kills >= 2
     assert contents(target) == contents(tmp_path / "whole" / "films_32")
     assert plan_of(many, target).up_to_date
-    assert leftovers(tmp_path) == []
+    # a kill right after the end leaves the lock file, which nobody holds
+    assert set(leftovers(tmp_path)) <= {"films_32.lock"}

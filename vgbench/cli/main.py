@@ -17,7 +17,7 @@ _COMMANDS = {
     "sample": ("vgbench.cli.sample:sample", "Write videos, strips or grids from a checkpoint."),
     "leaderboard": ("vgbench.cli.leaderboard:leaderboard", "Show or export measured rows."),
     "data": ("vgbench.cli.data.group:data", "Prepare, inspect and list data sets."),
-    "weights": ("vgbench.cli.weights:weights", "Import and list pretrained weights."),
+    "weights": ("vgbench.cli.weights:weights", "Fetch, import and verify pretrained weights."),
     "config": ("vgbench.cli.config:config", "Show options and their values."),
     "ls": ("vgbench.cli.ls:ls", "List models, datasets, metrics, protocols, plugins."),
     "doctor": ("vgbench.cli.doctor:doctor", "Show what vgbench finds on this machine."),
