@@ -4,6 +4,7 @@ import numpy as np
 import torch
 
 from tests.parity.conftest import assert_known, some, under
+from tests.parity.video_generators import motion_of
 from vgbench.nn.motion import MotionConfig, MotionEncoder, bspline_weights, log_spaced_frequencies
 
 FILES = "stylesv_*motion*.npz"
@@ -18,22 +19,8 @@ def encoders(meta):
 
 
 def build(case):
-    cfg, motion, time = case["cfg"], case["cfg"]["motion"], case["cfg"]["time_enc"]
-    strategies = {"conv": "conv", "autoregressive": "lstm"}
-    blended = "bspline-time" if cfg.get("bs_emb") else "bspline"
-    config = MotionConfig(
-        z_dim=motion["z_dim"],
-        v_dim=motion["v_dim"],
-        distance=motion["motion_z_distance"],
-        frequencies=time["dim"],
-        min_period=time["min_period_len"],
-        max_period=time["max_period_len"],
-        kernel=motion["kernel_size"],
-        trajectory=strategies[motion["gen_strategy"]],
-        curve=blended if "BSpline" in case["cls"] else "linear",
-        fourier=motion["fourier"],
-    )
-    return MotionEncoder(config, cfg["c_dim"])
+    config = motion_of(case["cfg"], alias_free="BSpline" in case["cls"])
+    return MotionEncoder(config, case["cfg"]["c_dim"])
 
 
 def loaded(arrays, meta, name):
