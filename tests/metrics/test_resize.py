@@ -128,8 +128,3 @@ def test_the_aspect_is_kept_by_the_crop_only():
         assert bright.any(1).sum() == pytest.approx(sides[0], abs=2)
         assert bright.any(0).sum() == pytest.approx(sides[1], abs=2)
     assert short_side_224(frame.transpose(1, 2)).shape == (1, 3, 224, 224)
-
-
-def test_frames_stay_channels_last():
-    for prepare in (styleganv, short_side_224, torch_299):
-        assert prepare(noise(30, 50)).is_contiguous(memory_format=torch.channels_last)

@@ -99,6 +99,7 @@ class NetworkExtractor(FeatureExtractor):
         max_frames: Longest clip, or None.
 
     Attributes:
+        dtype: Number format of weights and activations.
         gpu_group: Clips that go through the network together on a GPU, to fill it.
 
     Raises:
@@ -131,7 +132,8 @@ class NetworkExtractor(FeatureExtractor):
         self.precision = precision
         self.bn_eps = next(norm.eps for norm in _norms(net))
         self.net = net.eval().requires_grad_(False)
-        self.net.fold(torch.bfloat16 if precision == "bf16" else torch.float32)
+        self.dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+        self.net.fold(self.dtype)
         self.eval()
 
     @classmethod
