@@ -1,8 +1,9 @@
-"""Frames decoded into a cache per second by one process: `python -m benchmarks.ingest`.
+"""Frames read from a video file per second by one process: `python -m benchmarks.ingest`.
 
 The baseline is what most loaders do: `frame.to_ndarray(format="rgb24")`, which builds a new
 scaler for every frame. Both decode the same H.264 file of the wanted size, so that nothing is
-cropped or resized, and write the raw frames to a file.
+cropped or resized. `read`: to arrays in memory; `write`: and on to a file of raw frames, as
+`prepare` does before it cuts shards. `decode` is FFmpeg's decoder alone, the floor of both.
 """
 
 import argparse
@@ -16,6 +17,7 @@ from pathlib import Path
 import av
 import numpy as np
 
+from vgbench.data.decode import VideoReader
 from vgbench.data.inputs.find import find_inputs
 from vgbench.data.prepare.options import Options
 from vgbench.data.prepare.work import make_pieces
@@ -35,15 +37,42 @@ def write_film(path: Path, side: int, frames: int) -> None:
         container.mux(stream.encode())
 
 
-def baseline(path: Path, out: Path) -> None:
+def decode(path: Path, out: Path) -> None:
+    with av.open(str(path)) as container:
+        container.streams.video[0].codec_context.thread_count = 1
+        for _ in container.decode(video=0):
+            pass
+
+
+def plain_read(path: Path, out: Path) -> None:
+    with av.open(str(path)) as container:
+        for frame in container.decode(video=0):
+            frame.to_ndarray(format="rgb24")
+
+
+def plain_write(path: Path, out: Path) -> None:
     with av.open(str(path)) as container, out.open("wb") as file:
         for frame in container.decode(video=0):
             file.write(frame.to_ndarray(format="rgb24").tobytes())
 
 
-def ours(path: Path, side: int, out: Path) -> None:
+def read(path: Path, out: Path) -> None:
+    with VideoReader(path) as frames:
+        for _ in frames:
+            pass
+
+
+def write(path: Path, out: Path, side: int) -> None:
     (video,) = find_inputs(path).videos
     make_pieces(video, Options(side), out)
+
+
+WORKS: dict[str, Callable[..., None]] = {
+    "decode": decode,
+    "plain read": plain_read,
+    "read": read,
+    "plain write": plain_write,
+}
 
 
 def rate(work: Callable[[Path], None], out: Path, frames: int, repeats: int) -> float:
@@ -63,17 +92,21 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--folder", help="where to write; a disk in memory leaves the disk out")
     options = parser.parse_args()
+    columns = [*WORKS, "write", "read", "write"]
+    print("| px | " + " | ".join(columns) + " |")
+    print("|---" * (len(columns) + 1) + "|")
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         for side in (64, 128, 256):
             film, out = Path(folder) / f"{side}.mp4", Path(folder) / "frames"
             write_film(film, side, options.frames)
-            count, repeats = options.frames, options.repeats
-            plain = rate(partial(baseline, film), out, count, repeats)
-            fast = rate(partial(ours, film, side), out, count, repeats)
-            print(
-                f"{side:4d} px  ours {fast:8,.0f} frames/s  "
-                f"to_ndarray {plain:8,.0f} frames/s  {fast / plain:5.1f}x"
-            )
+            speed = {
+                name: rate(partial(work, film), out, options.frames, options.repeats)
+                for name, work in {**WORKS, "write": partial(write, side=side)}.items()
+            }
+            factors = [speed[name] / speed[f"plain {name}"] for name in ("read", "write")]
+            cells = [f"{value:,.0f}" for value in speed.values()]
+            cells += [f"{factor:.1f}x" for factor in factors]
+            print(f"| {side} | " + " | ".join(cells) + " |", flush=True)
 
 
 if __name__ == "__main__":

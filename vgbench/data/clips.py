@@ -45,14 +45,21 @@ class Plan:
     """What some samples show.
 
     Attributes:
+        numbers: Their numbers in the endless stream.
         videos: Number of each sample's video in the source.
         frames: Its frames and their times.
         flip: Whether it is mirrored.
     """
 
+    numbers: Int64[ndarray, "n"]
     videos: Int64[ndarray, "n"]
     frames: Frames
     flip: Bool[ndarray, "n"]
+
+    def __getitem__(self, part: slice) -> "Plan":
+        """Returns the plan of some of the samples."""
+        frames = Frames(self.frames.index[part], self.frames.times[part])
+        return Plan(self.numbers[part], self.videos[part], frames, self.flip[part])
 
 
 class ClipDataset:
@@ -99,12 +106,13 @@ class ClipDataset:
 
     def plan(self, ns: Sequence[int] | Int64[ndarray, "n"]) -> Plan:
         """Returns what the samples with the global numbers `ns` show, without reading a frame."""
-        epochs, positions = np.divmod(np.asarray(ns, np.int64), len(self))
+        numbers = np.asarray(ns, np.int64)
+        epochs, positions = np.divmod(numbers, len(self))
         draws = self._draws("data", epochs, positions)
         coins = draws.below(2)  # drawn always, so that mirroring changes no other choice
         videos = self.videos[self._items(epochs, positions)]
         frames = choose(self.request.policy, self._lengths[videos], draws)
-        return Plan(videos, frames, (coins == 1) & self.request.flip)
+        return Plan(numbers, videos, frames, (coins == 1) & self.request.flip)
 
     def sample(self, n: int) -> dict[str, Any]:
         """Returns the sample with the global number `n`.
@@ -125,18 +133,16 @@ class ClipDataset:
             `video` (uint8, B T H W C), `t` (float32, B T), `index`, `label`, `n` (int64, B) and
             `flip` (bool, B).
         """
-        return self.batch(ns)
+        return self.read(self.plan(ns))
 
-    def batch(self, ns: Sequence[int], pin: bool = False) -> Batch:
-        """Returns what `__getitems__` does, in pinned memory if `pin`."""
-        numbers = np.asarray(ns, np.int64)
-        plan = self.plan(numbers)
+    def read(self, plan: Plan, pin: bool = False) -> Batch:
+        """Returns the batch of the samples of `plan`, in pinned memory if `pin`."""
         columns = {
             "t": plan.frames.times,
             "index": plan.videos,
             "label": self._labels[plan.videos],
             "flip": plan.flip,
-            "n": numbers,
+            "n": plan.numbers,
         }
         small = {key: torch.from_numpy(column) for key, column in columns.items()}
         small = {key: value.pin_memory() for key, value in small.items()} if pin else small

@@ -5,11 +5,13 @@ import threading
 from collections.abc import Generator
 from itertools import count
 
+import numpy as np
 import torch
 
 from vgbench.data.clips import Batch, ClipDataset
 
 _READ_AHEAD = 2
+_PLANNED = 8  # steps planned at once: to plan one costs half as much as to copy a small batch
 _POLL_S = 0.1
 
 
@@ -58,10 +60,15 @@ class ClipLoader:
         They are in pinned memory if there is a CUDA device.
         A thread ends when the iterator is closed or dropped; what it raises is raised here.
         """
-        return self._threaded() if self.read_ahead else (self._batch(i) for i in count())
+        return self._threaded() if self.read_ahead else self._batches()
 
-    def _batch(self, step: int) -> Batch:
-        return self.dataset.batch(self.numbers(step), pin=torch.cuda.is_available())
+    def _batches(self) -> Generator[Batch, None, None]:
+        pin, size = torch.cuda.is_available(), self.batch_size
+        for first in count(0, _PLANNED):
+            steps = [self.numbers(step) for step in range(first, first + _PLANNED)]
+            plan = self.dataset.plan(np.concatenate([np.asarray(numbers) for numbers in steps]))
+            for row in range(0, _PLANNED * size, size):
+                yield self.dataset.read(plan[row : row + size], pin=pin)
 
     def _threaded(self) -> Generator[Batch, None, None]:
         ready: queue.Queue[Batch | BaseException] = queue.Queue(_READ_AHEAD)
@@ -83,10 +90,11 @@ class ClipLoader:
     def _read_ahead(
         self, ready: "queue.Queue[Batch | BaseException]", stop: threading.Event
     ) -> None:
-        steps = count()
         try:
-            while not stop.is_set():
-                _put(self._batch(next(steps)), ready, stop)
+            for batch in self._batches():
+                if stop.is_set():
+                    return
+                _put(batch, ready, stop)
         except BaseException as error:  # raised again by the consumer
             _put(error, ready, stop)
 
