@@ -5,7 +5,7 @@ import torch
 
 from vgbench.errors import UsageError
 from vgbench.models.stylegan_v.generator import Generator
-from vgbench.nn.motion import MotionConfig
+from vgbench.nn.motion_options import MotionConfig
 from vgbench.nn.stylegan2.options import Pyramid
 
 TINY = Pyramid(32, channel_base=256, channel_max=16)

@@ -8,7 +8,7 @@ import torch
 from vgbench.errors import UsageError
 from vgbench.models.stylesv.generator import Generator
 from vgbench.models.stylesv.options import MotionFusion
-from vgbench.nn.motion import MotionConfig
+from vgbench.nn.motion_options import MotionConfig
 from vgbench.nn.stylegan3.options import LayerSchedule
 
 BUFFER = MotionFusion(learn_mask=False)

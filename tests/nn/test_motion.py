@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from vgbench.nn.motion import MotionConfig, MotionEncoder
+from vgbench.nn.motion import MotionEncoder
+from vgbench.nn.motion_options import MotionConfig
 
 SMALL = {"z_dim": 8, "v_dim": 8, "frequencies": 6, "kernel": 3}
 CURVES = ["linear", "bspline", "bspline-time", "smooth"]

@@ -5,7 +5,8 @@ import torch
 
 from tests.parity.conftest import assert_known, some, under
 from tests.parity.video_generators import motion_of
-from vgbench.nn.motion import MotionConfig, MotionEncoder, bspline_weights, log_spaced_frequencies
+from vgbench.nn.motion import MotionEncoder, bspline_weights, log_spaced_frequencies
+from vgbench.nn.motion_options import MotionConfig
 
 FILES = "stylesv_*motion*.npz"
 # Groups of the file that are no motion encoders; those of the frame sampler have their own test.

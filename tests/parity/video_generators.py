@@ -5,7 +5,7 @@ from dataclasses import fields
 from vgbench.models.stylegan_v import generator as stylegan_v
 from vgbench.models.stylesv import generator as stylesv
 from vgbench.models.stylesv.options import MotionFusion
-from vgbench.nn.motion import MotionConfig
+from vgbench.nn.motion_options import MotionConfig
 from vgbench.nn.stylegan2.options import Pyramid
 from vgbench.nn.stylegan3.options import LayerSchedule
 

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from vgbench.errors import UsageError
 from vgbench.nn.continuous_generator import ContinuousGenerator
 from vgbench.nn.mapping import MappingNetwork
-from vgbench.nn.motion import MotionConfig, MotionEncoder
+from vgbench.nn.motion import MotionEncoder
+from vgbench.nn.motion_options import MotionConfig
 from vgbench.nn.stylegan2.options import Pyramid
 from vgbench.nn.stylegan2.synthesis import SynthesisBlock, SynthesisBlocks
 

@@ -14,7 +14,8 @@ from vgbench.nn.continuous_generator import ContinuousGenerator
 from vgbench.nn.equalized import EqualLinear
 from vgbench.nn.fourier_input import FourierInput
 from vgbench.nn.mapping import MappingNetwork
-from vgbench.nn.motion import MotionConfig, MotionEncoder
+from vgbench.nn.motion import MotionEncoder
+from vgbench.nn.motion_options import MotionConfig
 from vgbench.nn.stylegan3.options import Band, LayerSchedule, LowRankOptions
 from vgbench.nn.stylegan3.synthesis import AliasFreeLayers
 
