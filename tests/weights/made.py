@@ -177,13 +177,14 @@ def table_block(items, interval=16):
     return body + b"".join(n.to_bytes(4, "little") for n in [*restarts, len(restarts)])
 
 
-def save_checkpoint(prefix, variables, entries_per_block=50, dtype=1):
-    """Writes PREFIX.index and PREFIX.data-00000-of-00001 in TensorFlow's format."""
+def save_checkpoint(prefix, variables, entries_per_block=50, dtype=1, extra=b""):
+    """Writes PREFIX.index and PREFIX.data-00000-of-00001; `extra` ends each record."""
     header = field(1, 1) + field(3, field(1, 1))
     records, data = [(b"", header)], bytearray()
     for name in sorted(variables):
         raw = variables[name].astype("<f4").tobytes()
-        records.append((name.encode(), bundle_entry(variables[name].shape, len(data), raw, dtype)))
+        entry = bundle_entry(variables[name].shape, len(data), raw, dtype) + extra
+        records.append((name.encode(), entry))
         data += raw
     table, index = bytearray(), []
 

@@ -84,3 +84,18 @@ def test_other_types_are_refused(tmp_path, variables):
     save_checkpoint(tmp_path / "int32", variables, dtype=3)
     with pytest.raises(WeightsError, match="has TensorFlow type 3"):
         read(tmp_path / "int32")
+
+
+@pytest.mark.parametrize(
+    ("extra", "cause"),
+    [
+        (b"\x0b", "a record has the unknown wire type 3"),
+        (b"\x10\x05", "a record holds a number where a message is expected"),
+    ],
+)
+def test_a_record_of_another_kind(prefix, extra, cause):
+    index = prefix.with_name("model.ckpt.index")
+    save_checkpoint(prefix, {"w": np.zeros(3, np.float32)}, extra=extra)
+    with pytest.raises(WeightsError) as caught:
+        read(prefix)
+    assert str(caught.value) == f"{index} is not a readable checkpoint index: {cause}"
