@@ -8,8 +8,8 @@ import torch
 from tests.parity.conftest import assert_known, under
 from tests.parity.video_discriminators import assert_close, load
 from vgbench.losses.regularizers import path_lengths, r1_penalty
-from vgbench.models.stylegan2.discriminator import Discriminator
 from vgbench.models.stylegan2.generator import Generator
+from vgbench.nn.stylegan2.image_discriminator import Discriminator
 from vgbench.nn.stylegan2.options import Pyramid
 
 FILES = "styleinv_sg2*.npz"
@@ -44,7 +44,7 @@ def given(arrays, name):
 
 
 def check(arrays, name, got, tolerance=VALUE):
-    assert_close(name, got, arrays[f"out/{name}"], tolerance, ZERO)
+    assert_close(f"out/{name}", got, arrays[f"out/{name}"], tolerance, ZERO)
 
 
 def test_every_entry_is_known(recorded):

@@ -50,7 +50,7 @@ def label(arrays):
 
 
 def check(arrays, name, got, tolerance=VALUE):
-    assert_close(name, got, arrays[f"out/{name}"], tolerance, ZERO)
+    assert_close(f"out/{name}", got, arrays[f"out/{name}"], tolerance, ZERO)
 
 
 def test_every_entry_is_known(recorded):

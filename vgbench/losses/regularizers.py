@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from vgbench.nn.processes import process_mean
+
 
 def r1_penalty(real: Float[Tensor, "n ..."], logits: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
     """Returns the squared norm of the gradient of each logit by its sample.
@@ -49,6 +51,9 @@ class PathLengthPenalty(nn.Module):
     Args:
         decay: Share of the new lengths in each update of the mean.
 
+    Attributes:
+        mean: Running mean of the lengths; `[]`, part of the state.
+
     Source: StyleGAN2 (CVPR 2020), equation 4.
     """
 
@@ -61,7 +66,8 @@ class PathLengthPenalty(nn.Module):
 
     def forward(self, lengths: Float[Tensor, " n"]) -> Float[Tensor, ""]:
         """Returns the mean penalty and moves the mean towards these lengths."""
-        self.mean.copy_(torch.lerp(self.mean, lengths.detach().mean(), self.decay))
+        mean = process_mean(lengths.detach().mean())
+        self.mean.copy_(torch.lerp(self.mean, mean, self.decay))
         return (lengths - self.mean).square().mean()
 
 

@@ -1,0 +1,87 @@
+"""Options of the inversion stage's parts; importing this module does not import torch.
+
+Source: "Encoding in Style" (pSp, CVPR 2021); eladrich/pixel2style2pixel `options/`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+from vgbench.errors import UsageError
+from vgbench.nn.encoder.options import BackboneSize
+
+LATENT_SPACES = ("w", "wplus")
+
+
+@dataclass(frozen=True)
+class InverterOptions:
+    """The encoder.
+
+    Attributes:
+        latent_space: `w`: one style per image, as StyleInV needs; `wplus`: one per layer, as
+            StyleVideoGAN does.
+        base_width: See `BackboneSize`.
+        units: See `BackboneSize`.
+    """
+
+    latent_space: str = "w"
+    base_width: int = 64
+    units: tuple[int, ...] = (3, 4, 14, 3)
+
+    def __post_init__(self) -> None:
+        """Checks the options.
+
+        Raises:
+            UsageError: If a value is not accepted.
+        """
+        object.__setattr__(self, "units", tuple(self.units))
+        if self.latent_space not in LATENT_SPACES:
+            known = ", ".join(LATENT_SPACES)
+            raise UsageError(f"latent_space={self.latent_space}: expected one of {known}")
+        _ = self.backbone  # checks its sizes
+
+    @property
+    def backbone(self) -> BackboneSize:
+        """Widths and depths."""
+        return BackboneSize(self.base_width, self.units)
+
+
+@dataclass(frozen=True)
+class InversionLossOptions:
+    """Weights of the losses; 0 for none.
+
+    Deviates: pSp's perceptual and identity losses need networks trained elsewhere. Without them
+    the perceptual distance is that of the image GAN's discriminator, and styles that are known
+    because their images were generated supervise the encoder.
+
+    Attributes:
+        mse: Of the squared difference of pixels.
+        perceptual: Of the difference in look.
+        identity: Of the difference of persons, for faces; 0.1 in pSp.
+        latent_reg: Of the squared error of the styles of generated images.
+        w_norm: Of the distance of styles from the mean one; 0.005 in pSp for other domains than
+            faces.
+    """
+
+    mse: float = 1.0
+    perceptual: float = 0.8
+    identity: float = 0.0
+    latent_reg: float = 1.0
+    w_norm: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Checks the options.
+
+        Raises:
+            UsageError: If a weight is negative or all are 0.
+        """
+        weights = asdict(self)
+        for name, weight in weights.items():
+            if weight < 0:
+                raise UsageError(f"loss.{name}={weight}: expected a float >= 0")
+        if not any(weights.values()):
+            raise UsageError("all weights of the inversion's losses are 0; expected one above 0")
+
+    @property
+    def active(self) -> Mapping[str, float]:
+        """The losses in use and their weights, for records."""
+        return {name: weight for name, weight in asdict(self).items() if weight}

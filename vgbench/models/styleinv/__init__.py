@@ -1,0 +1,1 @@
+"""StyleInV: videos by inverting one image to another frame at each time."""

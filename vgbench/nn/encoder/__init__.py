@@ -1,0 +1,1 @@
+"""Encoders from images to the styles of a generator (GAN inversion)."""
