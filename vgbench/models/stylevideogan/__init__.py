@@ -1,0 +1,1 @@
+"""StyleVideoGAN: a recurrent generator of latents of a pretrained image generator."""
