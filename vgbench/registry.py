@@ -154,7 +154,16 @@ def _distribution(point: EntryPoint) -> str:
 
 # The registered thing of a model or dataset is its torch-free options record (`ModelConfig`,
 # `DatasetConfig`), which names the class that implements it.
-MODELS: Registry[Any] = Registry("model", {"g3an": "vgbench.models.g3an.config:G3ANConfig"})
+MODELS: Registry[Any] = Registry(
+    "model",
+    {
+        "g3an": "vgbench.models.g3an.config:G3ANConfig",
+        "stylegan2-frames": "vgbench.models.stylegan2.config:StyleGAN2FramesConfig",
+        "stylegan3-frames": "vgbench.models.stylegan3.config:StyleGAN3FramesConfig",
+        "styleganv": "vgbench.models.stylegan_v.config:StyleGANVConfig",
+        "stylesv": "vgbench.models.stylesv.config:StyleSVConfig",
+    },
+)
 DATASETS: Registry[Any] = Registry(
     "dataset",
     {
@@ -166,6 +175,8 @@ EXTRACTORS: Registry[Any] = Registry(
     "extractor",
     {
         "jet": "vgbench.metrics.extractors.jet:Jet",
+        "jet-image": "vgbench.metrics.extractors.jet:JetImage",
+        "jet-long": "vgbench.metrics.extractors.jet:JetLong",
         "i3d": "vgbench.metrics.extractors.i3d:I3DLogits",
         "i3d-random": "vgbench.metrics.extractors.i3d_random:I3DRandom",
         "inception-2015": "vgbench.metrics.extractors.inception:InceptionPool",

@@ -113,6 +113,29 @@ def test_dynamics_block_sees_a_frozen_tail():
     assert after[12] < before[12] - 3  # the second half
 
 
+def test_the_long_core_sees_how_much_of_a_clip_repeats():
+    core = EXTRACTORS.get("jet-long").load()
+    clip40 = clip(5, frames=40)  # no frame is like another
+    looped = [torch.cat([clip40[:length]] * 4)[:40] for length in (36, 30, 20, 10)]
+    rows = core(torch.stack([clip40, *looped])).double()
+    assert torch.equal(rows[:, :198].float(), Jet.load()(torch.stack([clip40, *looped])))
+    shares = rows[:, 198]  # of the 31 frames that have one 9 or more before them
+    assert shares[0] > 0.999
+    repeated = 1 - torch.tensor([4, 10, 20, 30]) / 31
+    assert torch.allclose(shares[1:], repeated.double(), atol=1e-3)
+    assert (shares.diff() < 0).all()
+    with pytest.raises(DataError, match="jet-long needs clips of 32 frames or more, got 31"):
+        core(clip(0, frames=31)[None])
+
+
+def test_each_block_of_the_long_core_has_equal_weight():
+    rows = np.random.default_rng(0).standard_normal((40, 201))
+    weight = JetNormalizer.fit(rows).weight
+    edges = np.cumsum([0, *block_sizes(3, long=True)])
+    for start, stop in pairwise(edges):
+        assert np.square(weight[start:stop]).sum() == pytest.approx(1 / 5)
+
+
 def test_a_still_clip_has_finite_features():
     still = clip(0)[:1].repeat(16, 1, 1, 1)
     got = jet_features(still)

@@ -208,6 +208,7 @@ def _too_short_text(protocol: EvalProtocol, lengths: list[int], dataset: str) ->
         (_available(other, lengths), other.id)
         for other in PROTOCOLS.load_all().values()
         if (other.family, other.variant) == (protocol.family, protocol.variant)
+        and (other.frames > 1) == (protocol.frames > 1)  # a frame says nothing of motion
     ]
     accepted, other_id = max(others)
     better = accepted > _available(protocol, lengths)

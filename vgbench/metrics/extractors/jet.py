@@ -1,5 +1,8 @@
 """`jet`: handcrafted spatio-temporal statistics; no weights, no seed, 198 numbers per clip.
 
+`jet-long` adds three numbers that see a long clip repeat itself; `jet-image` is the part of `jet`
+that single frames have.
+
 A clip becomes a pyramid of luminance plus two chroma planes. First differences in x, y and t are
 squared or multiplied, averaged over a 2x2 grid and turned into bounded numbers; frame changes at
 four lags say how the clip evolves. All formulas, constants and their order are those of vgbench's
@@ -25,12 +28,16 @@ from vgbench.video import check_clips
 from vgbench.weights.record import WeightsRef
 
 MIN_FRAMES = 9  # the longest lag of the dynamics is 8 frames
+MIN_LONG_FRAMES = 32  # shorter clips have too few frames that could repeat an earlier one
+MAX_LEVELS = 7  # frames of up to 2047 pixels
 
 _EPS = 1e-4
 _DYNAMICS_FLOOR = 1e-5
 _TAUS = (2 / 255, 8 / 255, 32 / 255)  # grey levels at which a soft count reaches one half
+_REPEAT_TAUS = (0.5 / 255, 2 / 255, 8 / 255)
 _LAGS = (1, 2, 4, 8)  # frames
 _LAYOUT, _TEXTURE, _MOTION, _DYNAMICS = 51, 19, 17, 13  # numbers; the last three per level
+_REPEATS = 3  # numbers, of long clips alone
 
 
 def jet_levels(height: int, width: int) -> int:
@@ -38,13 +45,17 @@ def jet_levels(height: int, width: int) -> int:
     return 3 + max(0, math.floor(math.log2(min(height, width) / 64)))
 
 
-def block_sizes(levels: int) -> tuple[int, int, int, int]:
-    """Returns how many numbers layout, texture, motion and dynamics have."""
-    return _LAYOUT, levels * _TEXTURE, levels * _MOTION, levels * _DYNAMICS
+def block_sizes(levels: int, long: bool = False) -> tuple[int, ...]:
+    """Returns how many numbers layout, texture, motion and dynamics have; repeats if `long`."""
+    sizes = (_LAYOUT, levels * _TEXTURE, levels * _MOTION, levels * _DYNAMICS)
+    return (*sizes, _REPEATS) if long else sizes
 
 
 def jet_features(
-    clip: UInt8[Tensor, "t h w 3"], levels: int = 3, dtype: torch.dtype = torch.float32
+    clip: UInt8[Tensor, "t h w 3"],
+    levels: int = 3,
+    dtype: torch.dtype = torch.float32,
+    long: bool = False,
 ) -> Float[Tensor, "dim"]:
     """Returns the features of one clip: layout, then texture, motion and dynamics of all levels.
 
@@ -52,12 +63,13 @@ def jet_features(
         clip: RGB frames, 0..255; t >= 9, shorter side at least 7 at the coarsest level.
         levels: Pyramid levels; each halves the one before.
         dtype: Arithmetic and result type.
+        long: Whether the numbers of `jet-long` follow; they need t >= 32.
 
     Raises:
         DataError: If the clip is too short or its frames too small.
     """
     frames, height, width, _ = clip.shape
-    _check_size(frames, height, width, levels)
+    _check_size(frames, height, width, levels, MIN_LONG_FRAMES if long else MIN_FRAMES)
     y, u, v = _yuv(clip, dtype)
     layout = _layout(y, u, v)
     texture, motion, dynamics = [], [], []
@@ -69,24 +81,61 @@ def jet_features(
         texture.append(_lg(torch.stack([_horizontal_energy(u), _horizontal_energy(v)])))
         motion.append(_motion(y, slope_x, slope_y))
         dynamics.append(_dynamics(y))
-    return torch.cat([layout, *texture, *motion, *dynamics])
+    repeats = [_repeats(y)] if long else []
+    return torch.cat([layout, *texture, *motion, *dynamics, *repeats])
+
+
+def image_block_sizes(levels: int) -> tuple[int, int]:
+    """Returns how many numbers layout and texture have, which are those of single frames."""
+    return _LAYOUT, levels * _TEXTURE
+
+
+def image_features(
+    frame: UInt8[Tensor, "1 h w 3"], levels: int = 3, dtype: torch.dtype = torch.float32
+) -> Float[Tensor, "dim"]:
+    """Returns layout and texture of one frame, as `jet_features` has them of a clip.
+
+    Args:
+        frame: RGB, 0..255; shorter side at least 7 at the coarsest level.
+        levels: Pyramid levels; each halves the one before.
+        dtype: Arithmetic and result type.
+
+    Raises:
+        DataError: If the frame is too small.
+    """
+    _, height, width, _ = frame.shape
+    _check_size(1, height, width, levels, least=1)
+    y, u, v = _yuv(frame, dtype)
+    parts = [_layout(y, u, v)]
+    for level in range(levels):
+        if level:
+            y, u, v = (F.avg_pool2d(plane[:, None], 2)[:, 0] for plane in (y, u, v))
+        parts.append(_texture(y, *_slopes(y)))
+        parts.append(_lg(torch.stack([_horizontal_energy(u), _horizontal_energy(v)])))
+    return torch.cat(parts)
 
 
 class Jet(FeatureExtractor):
-    """The `jet` core with three levels, for frames of up to 127 pixels; 198 numbers per clip.
+    """The `jet` core: 51 numbers per clip and 49 per pyramid level.
 
     Clips are processed one by one: batches would not fit the processor's cache, and features are
     then the same bits for every batch size.
+
+    Args:
+        levels: Pyramid levels; `for_frames` returns the core with as many as frames take.
     """
 
     name = "jet"
-    levels: ClassVar[int] = 3
+    long: ClassVar[bool] = False
     dim = sum(block_sizes(3))
     preprocess_id = "yuv601-l3"
 
-    def __init__(self) -> None:
+    def __init__(self, levels: int = 3) -> None:
         super().__init__()
-        self.weights = WeightsRef("jet", "handcrafted")
+        self.levels = levels
+        self.dim = sum(block_sizes(levels, self.long))
+        self.preprocess_id = f"yuv601-l{levels}"
+        self.weights = WeightsRef(self.name, "handcrafted")
 
     @classmethod
     def load(cls, weights_dir: Path | None = None) -> "Jet":
@@ -96,12 +145,12 @@ class Jet(FeatureExtractor):
     def for_frames(self, height: int, width: int) -> FeatureExtractor:
         """Returns the core with the levels that frames of this size take."""
         levels = jet_levels(height, width)
-        if levels not in _BY_LEVELS:
+        if levels > MAX_LEVELS:
             raise DataError(
-                f"jet takes frames whose shorter side is up to {32 * 2 ** max(_BY_LEVELS) - 1} "
+                f"jet takes frames whose shorter side is up to {32 * 2**MAX_LEVELS - 1} "
                 f"pixels, got {height}x{width}; choose a smaller resolution"
             )
-        return self if levels == self.levels else _BY_LEVELS[levels]()
+        return self if levels == self.levels else type(self)(levels)
 
     @torch.no_grad()
     def forward(self, clips: UInt8[Tensor, "b t h w c"]) -> Float[Tensor, "b dim"]:
@@ -111,42 +160,46 @@ class Jet(FeatureExtractor):
             DataError: If clips are not uint8 RGB, too short or too small.
         """
         clips = check_clips(clips)
-        return torch.stack([jet_features(clip, self.levels) for clip in clips])
+        rows = [jet_features(clip, self.levels, long=self.long) for clip in clips]
+        return torch.stack(rows)
 
 
-class Jet4(Jet):
-    """Four levels, for frames of 128 to 255 pixels; 247 numbers."""
+class JetLong(Jet):
+    """`jet` for clips of 32 frames and more: three more numbers say how much of a clip repeats.
 
-    levels = 4
-    dim = sum(block_sizes(4))
-    preprocess_id = "yuv601-l4"
+    The longest lag of `jet` is 8 frames, so it sees a loop only by the jump at its seam. Its own
+    block has as much weight as each other one.
+    """
 
-
-class Jet5(Jet):
-    """Five levels, for frames of 256 to 511 pixels; 296 numbers."""
-
-    levels = 5
-    dim = sum(block_sizes(5))
-    preprocess_id = "yuv601-l5"
+    name = "jet-long"
+    long = True
+    dim = sum(block_sizes(3, long=True))
 
 
-class Jet6(Jet):
-    """Six levels, for frames of 512 to 1023 pixels; 345 numbers."""
+class JetImage(Jet):
+    """The blocks of `jet` that need no second frame, for single frames; 51 numbers, 19 per level.
 
-    levels = 6
-    dim = sum(block_sizes(6))
-    preprocess_id = "yuv601-l6"
+    Motion and dynamics are left out; layout and texture have equal weight.
+    """
 
+    name = "jet-image"
+    dim = sum(image_block_sizes(3))
 
-class Jet7(Jet):
-    """Seven levels, for frames of 1024 to 2047 pixels; 394 numbers."""
+    def __init__(self, levels: int = 3) -> None:
+        super().__init__(levels)
+        self.dim = sum(image_block_sizes(levels))
 
-    levels = 7
-    dim = sum(block_sizes(7))
-    preprocess_id = "yuv601-l7"
+    @torch.no_grad()
+    def forward(self, clips: UInt8[Tensor, "b t h w c"]) -> Float[Tensor, "b dim"]:
+        """Returns the features of each clip, which has one frame, float32.
 
-
-_BY_LEVELS: dict[int, type[Jet]] = {cls.levels: cls for cls in (Jet, Jet4, Jet5, Jet6, Jet7)}
+        Raises:
+            DataError: If clips are not uint8 RGB, too small, or longer than one frame.
+        """
+        clips = check_clips(clips)
+        if clips.shape[1] != 1:
+            raise DataError(f"jet-image takes single frames, got clips of {clips.shape[1]}")
+        return torch.stack([image_features(clip, self.levels) for clip in clips])
 
 
 @dataclass(frozen=True)
@@ -156,7 +209,7 @@ class JetNormalizer:
     Attributes:
         mean: Mean of each feature over the reference set.
         sd: Its standard deviation (ddof 0), at least 0.1 times the root mean square of its block.
-        weight: One over the root of 4 times the size of the feature's block.
+        weight: One over the root of the size of the feature's block times the number of blocks.
 
     Deviates: `sd` is also at least 1e-3, for reference sets on which a whole block is constant
     (still videos), where the relative floor is zero.
@@ -176,13 +229,13 @@ class JetNormalizer:
         if len(rows) < 2:
             raise ProtocolError(f"a reference set needs two clips or more, got {len(rows)}")
         rows = rows.astype(np.float64)
-        sizes = block_sizes((rows.shape[1] - _LAYOUT) // (_TEXTURE + _MOTION + _DYNAMICS))
+        sizes = _BLOCKS[rows.shape[1]]
         edges = np.cumsum([0, *sizes])
         sd = rows.std(axis=0)
         for start, stop in pairwise(edges):
             typical = np.sqrt(np.square(sd[start:stop]).mean())
             sd[start:stop] = np.maximum(sd[start:stop], max(0.1 * typical, 1e-3))
-        weight = np.repeat([1 / np.sqrt(4 * size) for size in sizes], sizes)
+        weight = np.repeat([1 / np.sqrt(len(sizes) * size) for size in sizes], sizes)
         return cls(rows.mean(axis=0), sd, weight)
 
     def __call__(self, rows: Float[np.ndarray, "n dim"]) -> Float[np.ndarray, "n dim"]:
@@ -192,9 +245,22 @@ class JetNormalizer:
         return squashed
 
 
-def _check_size(frames: int, height: int, width: int, levels: int) -> None:
-    if frames < MIN_FRAMES:
-        raise DataError(f"jet needs clips of {MIN_FRAMES} frames or more, got {frames}")
+# Blocks by the number of features; no two cores have equally many.
+_BLOCKS = {
+    sum(sizes): sizes
+    for levels in range(1, MAX_LEVELS + 1)
+    for sizes in (
+        block_sizes(levels),
+        block_sizes(levels, long=True),
+        image_block_sizes(levels),
+    )
+}
+
+
+def _check_size(frames: int, height: int, width: int, levels: int, least: int) -> None:
+    if frames < least:
+        name = "jet-long" if least == MIN_LONG_FRAMES else "jet"
+        raise DataError(f"{name} needs clips of {least} frames or more, got {frames}")
     smallest = 7 * 2 ** (levels - 1)
     if min(height, width) < smallest:
         raise DataError(
@@ -223,9 +289,9 @@ def _cells(plane: Float[Tensor, "t h w"], grid: int = 2) -> Float[Tensor, "cells
     return F.adaptive_avg_pool2d(plane.mean(dim=0)[None], grid).flatten()
 
 
-def _soft_counts(energy: Tensor) -> Float[Tensor, "3"]:
+def _soft_counts(energy: Tensor, taus: tuple[float, ...] = _TAUS) -> Float[Tensor, "n"]:
     """Returns the share of values above each tau, softly: the mean of e / (e + tau²)."""
-    return torch.stack([(energy / (energy + tau**2)).mean() for tau in _TAUS])
+    return torch.stack([(energy / (energy + tau**2)).mean() for tau in taus])
 
 
 def _weighted_means(weight: Tensor, *values: Tensor) -> Float[Tensor, "n"]:
@@ -295,3 +361,16 @@ def _dynamics(y: Float[Tensor, "t h w"]) -> Float[Tensor, "13"]:
     halves = _lh(torch.stack([step[: n // 2].mean(), step[n - n // 2 :].mean()]))
     lags = torch.stack([m1, m8, m2 - m1, m4 - m1, m8 - m1, acceleration])
     return torch.cat([lags, ordered, halves])
+
+
+def _repeats(y: Float[Tensor, "t h w"]) -> Float[Tensor, "3"]:
+    """Returns soft counts of how far each frame is from the nearest one 9 or more before it.
+
+    Distances are squares, averaged over pixels. They are differences and not a matrix product,
+    which would lose the digits of a frame that repeats.
+    """
+    rows = y.flatten(1)
+    apart = torch.cdist(rows, rows, compute_mode="donot_use_mm_for_euclid_dist").square()
+    earlier = apart[MIN_FRAMES:, :-MIN_FRAMES] / rows.shape[1]
+    later = torch.ones_like(earlier).triu(1).bool()
+    return _soft_counts(earlier.masked_fill(later, math.inf).amin(dim=1), _REPEAT_TAUS)
