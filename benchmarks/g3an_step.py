@@ -178,7 +178,7 @@ def training_step(
     codes = latents(config, batch)
     shape = (batch, spec.channels, config.frames, spec.height, spec.width)
     real = 2 * torch.rand(shape, generator=torch.Generator().manual_seed(2)) - 1
-    return lambda: model.step(real, codes, FrameChoice(3, 8), optimizers)
+    return lambda: model.step(real, codes, FrameChoice([3], [8]), optimizers)
 
 
 def generator_pass(

@@ -1,13 +1,19 @@
 """Speed of the StyleGAN layers against their plain definitions.
 
-    python benchmarks/stylegan.py [--parts ops] [--threads 1] [--repeats 7] [--untouched]
-                                  [--device cpu|cuda]
+    python benchmarks/stylegan.py [--parts ops,networks,gpu] [--threads 1] [--repeats 7]
+                                  [--untouched] [--device cpu|cuda] [--resolution 256]
 
 Prints one Markdown table per part:
   ops  each layer at sizes of StyleSV's generator (64x64, w 64, 12 frames) and of 256x256 models,
        forward and forward with backward: the plain composition (zeros inserted at the full rate,
        a weight for every sample), the depthwise route, the matrix route, and what the layer
        chooses by itself.
+  networks  generator and discriminator of StyleSV in setting S (64x64, w 64, channel_base 2048, at
+       most 64 channels, 6 layers, 4 clips of 3 frames), forward with backward: the plain layers
+       against ours, and against the plain layers in a process of its own whose allocator is left
+       alone.
+  gpu  the generator of full size: matrix against depthwise route, eager against torch.compile,
+       fp32, tf32 and bf16; images per second, share of the device's peak, peak memory.
 
 The allocator is the same on all sides: kept memory (`vgbench.runtime.keep_memory`), or glibc as it
 is with `--untouched`. The sides take turns, so that load on the machine meets all of them alike,
@@ -15,14 +21,19 @@ and medians are compared. All sides are checked to compute the same.
 """
 
 import argparse
-import math
 import statistics
 import time
 from collections.abc import Callable
 from functools import partial
 
 import torch
-import torch.nn.functional as F
+from stylegan_networks import gpu, networks
+from stylegan_plain import (
+    plain_down_conv,
+    plain_filtered_lrelu,
+    plain_modulated,
+    plain_upfirdn,
+)
 from torch import Tensor
 
 from vgbench.nn.conv_resample import conv2d_resample
@@ -33,58 +44,6 @@ from vgbench.nn.upfirdn import setup_filter, upfirdn2d
 from vgbench.runtime import keep_memory
 
 Work = Callable[..., Tensor]
-
-
-# The layers once more, as they are defined.
-
-
-def plain_upfirdn(
-    x: Tensor,
-    f: Tensor,
-    up: int = 1,
-    down: int = 1,
-    pads: tuple[int, ...] = (0, 0, 0, 0),
-    gain: float = 1.0,
-) -> Tensor:
-    """Zeros inserted at the full rate, two filters of one axis each, every `down`-th kept."""
-    n, c, h, w = x.shape
-    x = F.pad(x.reshape(n, c, h, 1, w, 1), (0, up - 1, 0, 0, 0, up - 1))
-    x = F.pad(x.reshape(n, c, h * up, w * up), pads)
-    f = (f * gain ** (f.ndim / 2)).flip(0).expand(c, 1, 1, -1)
-    x = F.conv2d(F.conv2d(x, f, groups=c), f.mT, groups=c)
-    return x[:, :, ::down, ::down]
-
-
-def plain_filtered_lrelu(x: Tensor, b: Tensor, resampling: Resampling) -> Tensor:
-    up_filter, down_filter, up, down, pads, _ = resampling
-    x = plain_upfirdn(x + b[:, None, None], up_filter, up, 1, pads, up**2)
-    x = (F.leaky_relu(x, 0.2) * math.sqrt(2)).clamp(-256, 256)
-    return plain_upfirdn(x, down_filter, 1, down)
-
-
-def plain_modulated(
-    x: Tensor, weight: Tensor, styles: Tensor, padding: int, normalize: bool, up: int = 1
-) -> Tensor:
-    """A weight for every sample in one grouped convolution."""
-    n, c, h, w = x.shape
-    if normalize:
-        weight = weight * weight.square().mean((1, 2, 3), keepdim=True).rsqrt()
-        styles = styles * styles.square().mean().rsqrt()
-    weights = weight * styles[:, None, :, None, None]
-    weights = weights * (weights.square().sum((2, 3, 4), keepdim=True) + 1e-8).rsqrt()
-    x = x.reshape(1, n * c, h, w)
-    if up == 1:
-        y = F.conv2d(x, weights.flatten(0, 1), padding=padding, groups=n)
-        return y.view(n, -1, *y.shape[2:])
-    weights = weights.transpose(1, 2).flatten(0, 1)
-    y = F.conv_transpose2d(x, weights, stride=2, groups=n)
-    y = y.view(n, -1, *y.shape[2:])
-    f = setup_filter([1.0, 3.0, 3.0, 1.0], separable=True).to(y)
-    return plain_upfirdn(y, f, 1, 1, (1, 1, 1, 1), 4.0)
-
-
-def plain_down_conv(x: Tensor, weight: Tensor, f: Tensor) -> Tensor:
-    return F.conv2d(plain_upfirdn(x, f, pads=(2, 2, 2, 2)), weight, stride=2)
 
 
 # What is timed: name, inputs, and the sides by name.
@@ -228,16 +187,19 @@ def ops(options: argparse.Namespace) -> str:
     return "\n".join(lines)
 
 
-PARTS = {"ops": ops}
+PARTS = {"ops": ops, "networks": networks, "gpu": gpu}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--parts", default=",".join(PARTS))
+    parser.add_argument("--parts", default="ops,networks")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--untouched", action="store_true", help="leave the allocator alone")
+    parser.add_argument("--resolution", type=int, default=256, help="of the part gpu")
+    parser.add_argument("--peak", type=float, help="TFLOP/s of the part gpu's device, dense bf16")
+    parser.add_argument("--json", action="store_true", help="of `networks`: plain layers in ms")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     if not options.untouched:

@@ -72,3 +72,25 @@ def test_a_failing_write_leaves_the_old_file(tmp_path, monkeypatch):
         media.write_clip(path, clip(seed=1), fps=25.0)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_slice_is_one_row_of_pixels_over_time():
+    videos = np.stack([clip(seed=0), clip(seed=1)])
+    pictures = media.slices(videos, 7)
+    assert pictures.shape == (2, 5, 30, 3)
+    for t in range(5):
+        assert np.array_equal(pictures[1, t], videos[1, t, 7])
+
+
+def test_what_sticks_to_pixels_makes_straight_streaks():
+    still = np.repeat(clip(t=1), 6, axis=0)
+    assert (media.slices(still[None], 3)[0] == media.slices(still[None], 3)[0, :1]).all()
+    moving = np.stack([np.roll(still[0], 2 * t, axis=1) for t in range(6)])
+    picture = media.slices(moving[None], 3)[0]
+    assert np.array_equal(picture[1:], np.roll(picture[:-1], 2, axis=1))
+
+
+@pytest.mark.parametrize("row", [-1, 20])
+def test_a_row_outside_is_refused(row):
+    with pytest.raises(UsageError, match=f"row {row}: expected one of 0 to 19"):
+        media.slices(clip()[None], row)

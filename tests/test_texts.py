@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from vgbench import media
-from vgbench.config.compose import compose, record
+from vgbench.config.compose import compose
 from vgbench.config.schema import BudgetConfig, TrainerConfig
 from vgbench.config.sweep import expand
 from vgbench.errors import (
@@ -30,7 +30,7 @@ from vgbench.models.g3an.module import G3AN, load_reference
 from vgbench.registry import Registry
 from vgbench.training.checkpoint_io import AtomicCheckpointIO
 from vgbench.training.run_folder import RunFolder
-from vgbench.types import VideoSpec
+from vgbench.types import VideoSpec, record
 from vgbench.video import check_clips
 
 # A user's own YAML.
@@ -107,10 +107,9 @@ LIBRARY = {
         "BudgetConfig has no option age, klips",
     ),
     "devices": (
-        lambda _: TrainerConfig(devices=4),
+        lambda _: TrainerConfig(devices=0),
         UsageError,
-        "trainer.devices=4: training runs on one device so far; expected 1\n"
-        "  evaluation runs on several: torchrun --nproc-per-node 2 -m vgbench eval RUN",
+        "trainer.devices=0: expected 1 or more",
     ),
     "no run folder": (
         RunFolder.open,

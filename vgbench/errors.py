@@ -52,6 +52,10 @@ class DivergenceError(VGBenchError):
     exit_code = 6
 
 
+class ExplodedLossError(DivergenceError):
+    """A loss is finite, but so large that the weights are spoilt already."""
+
+
 class ProtocolError(VGBenchError):
     """An evaluation protocol whose demands the videos do not meet."""
 

@@ -9,6 +9,7 @@ import torch
 
 from vgbench import __version__
 from vgbench.data.sources import EndlessSource, VideoSource
+from vgbench.errors import ProtocolError
 from vgbench.metrics.evaluator import BatchSize, Evaluator, Progress, Score
 from vgbench.metrics.feature_cache import FeatureCache
 from vgbench.metrics.protocol import (
@@ -129,15 +130,27 @@ def _evaluator(
 
 
 def _refuse_missing(protocol: EvalProtocol, plan: SampleCounts, subject: Subject) -> None:
-    """Refuses a finite number of generated videos that is too small, before any is read.
+    """Refuses generated videos that are too short or too few, before any is read.
 
     Raises:
-        ProtocolError: If a protocol that fixes their number would get fewer.
+        ProtocolError: If a model draws no videos as long as the protocol takes them, or a protocol
+            that fixes the number of samples would get fewer.
     """
+    if subject.max_frames is not None and protocol.fake_span > subject.max_frames:
+        raise ProtocolError(_too_long_text(protocol, subject))
     if subject.available is None or protocol.fake_reuse != "never":
         return
     samples = subject.available * protocol.frames_per_fake_video // protocol.trials
     refuse_few(protocol, plan.n_real, min(plan.n_fake, samples))
+
+
+def _too_long_text(protocol: EvalProtocol, subject: Subject) -> str:
+    text = (
+        f"protocol {protocol.id} takes {protocol.fake_span} frames of a generated video; "
+        f"'{subject.name}' draws at most {subject.max_frames}"
+    )
+    images = "\n  protocols of single frames: hed1, hfd1 (no weights needed), fid, kid"
+    return text + (images if subject.max_frames == 1 else "")
 
 
 def _lengths(source: VideoSource) -> list[int]:

@@ -84,6 +84,27 @@ def strip(frames: Frames) -> Frames:
     return rearrange(frames, "t h w c -> h (t w) c")
 
 
+def slices(videos: Frames, row: int) -> Frames:
+    """Returns how one row of pixels changes: time downwards, one picture `(T, W, 3)` per video.
+
+    Texture that sticks to pixels shows as straight streaks, motion as slanted or broken ones.
+
+    Args:
+        videos: uint8 `(N, T, H, W, 3)`.
+        row: Row of pixels, counted from the top.
+
+    Source: "Alias-Free Generative Adversarial Networks" (StyleGAN3, NeurIPS 2021), figure 1;
+    StyleSV (ICLR 2023).
+
+    Raises:
+        UsageError: If there is no such row.
+    """
+    height = videos.shape[2]
+    if not 0 <= row < height:
+        raise UsageError(f"row {row}: expected one of 0 to {height - 1}")
+    return videos[:, :, row]
+
+
 def grid(videos: Frames, columns: int, gap: int = 2) -> Frames:
     """Returns videos tiled row by row as one video.
 

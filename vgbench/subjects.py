@@ -50,6 +50,7 @@ class Subject:
         checkpoint_sha256: Hash of the checkpoint, or empty.
         clips_seen: Training clips behind it, or None.
         available: Videos there are, or None for any number.
+        max_frames: Frames of the longest of them, or None where there is no limit.
         selection: How the checkpoint was chosen.
         notes: For the rows.
     """
@@ -60,6 +61,7 @@ class Subject:
     checkpoint_sha256: str = ""
     clips_seen: int | None = None
     available: int | None = None
+    max_frames: int | None = None
     selection: str = "none"
     notes: tuple[str, ...] = ()
 
@@ -205,7 +207,19 @@ def _of_model(model: VideoGAN, seed: int, batch_size: BatchSize) -> Subject:
 
     name = str(model.provenance.get("model", type(model).__name__))
     selection = str(model.provenance.get("selection", "none"))
-    return Subject(name, read, clips_seen=model.clips_seen, selection=selection)
+    stages = model.provenance.get("stages", {})
+    notes = tuple(
+        f"stage {stage} from {about.get('artefact', about['sha256'][:12])}"
+        for stage, about in stages.items()
+    )
+    return Subject(
+        name,
+        read,
+        clips_seen=model.clips_seen,
+        max_frames=model.max_frames,
+        selection=selection,
+        notes=notes,
+    )
 
 
 def _of_function(function: Callable[[int], Video], seed: int) -> Subject:

@@ -1,11 +1,13 @@
 """Frozen records shared by all parts; standard library only."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Any, ClassVar, Literal, TypeVar, get_type_hints
 
 from vgbench.errors import UsageError
 from vgbench.sampling import Contiguous, SamplingPolicy
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -87,16 +89,43 @@ class ModelConfig:
     A subclass lives in a module that does not import torch, so that options are checked before
     torch is loaded. Registering it under `vgbench.models` is all a plugin does.
 
+    A field may itself be a frozen record of options: `model.motion.distance=8`. Values are taken
+    in this order, later ones winning: defaults, preset, budget of the method, budget of the data
+    set, the user's words. No field may be called `preset` or `init`.
+
     Class attributes:
         target: `module:attribute` of the LightningModule built from these options.
         budgets: Per budget name (`demo`, `short`, `paper`) the values that this method changes,
-            as a nested mapping of config groups, e.g. `{"demo": {"model": {"channels": 16}}}`.
+            as a nested mapping of config groups, e.g. `{"demo": {"model": {"channels": 16}}}`;
+            `preset` among those of `model` names one of `presets`.
+        presets: Per preset name the options it changes, e.g. `{"tiny": {"channels": 8}}`; chosen
+            by `model.preset=NAME`. The name `default` always stands for no change.
         summary: One line for `vgbench ls models`.
     """
 
     target: ClassVar[str] = ""
     budgets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     summary: ClassVar[str] = ""
+
+    def stages(self) -> tuple["Stage", ...]:
+        """Returns the models that are trained before this one, in order; none by default."""
+        return ()
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A model that is trained before another one, e.g. the image GAN of a video GAN.
+
+    Attributes:
+        name: The key in `model.init.<name>=PATH` and `stages.<name>.kclips=...`, e.g. `image`.
+        model: Registered name of the model, e.g. `stylegan3-frames`.
+        config: Its options, derived by the declaring model from its own.
+    """
+
+    name: str
+    model: str
+    config: ModelConfig
 
 
 @dataclass(frozen=True)
@@ -171,3 +200,38 @@ class Score:
     precision: str
     device: str
     note: str = ""
+
+
+def record(schema: type[T], values: Mapping[str, Any]) -> T:
+    """Returns the record of `schema` with `values`, as YAML or a checkpoint holds them.
+
+    Lists become tuples, mappings the nested records that the schema has in their place; an option
+    that is not among the values has its default.
+
+    Raises:
+        UsageError: If the record refuses a value, or a key is not one of its fields.
+    """
+    unknown = unknown_options(schema, values)
+    if unknown:
+        raise UsageError(f"{schema.__name__} has no option {', '.join(unknown)}")
+    kinds = get_type_hints(schema)
+    return schema(**{name: _field_value(kinds[name], value) for name, value in values.items()})
+
+
+def unknown_options(schema: type[Any], values: Mapping[str, Any]) -> list[str]:
+    """Returns the keys that are no fields of `schema`, nested ones as `motion.speed`; sorted."""
+    kinds = get_type_hints(schema)
+    own = {option.name for option in fields(schema)}
+    unknown = []
+    for name, value in values.items():
+        if name not in own:
+            unknown.append(name)
+        elif is_dataclass(kinds[name]) and isinstance(value, Mapping):
+            unknown += [f"{name}.{inner}" for inner in unknown_options(kinds[name], value)]
+    return sorted(unknown)
+
+
+def _field_value(kind: Any, value: Any) -> Any:
+    if is_dataclass(kind) and isinstance(value, Mapping):
+        return record(kind, value)  # type: ignore[arg-type]
+    return tuple(_field_value(None, item) for item in value) if isinstance(value, list) else value

@@ -9,6 +9,7 @@ import pytest
 from tests.training.conftest import NARROW
 from vgbench.cli.main import _COMMANDS
 from vgbench.metrics.protocol import PROTOCOLS
+from vgbench.registry import MODELS
 
 RUN = ("run", "model=g3an", "dataset=shapes")
 
@@ -49,7 +50,7 @@ ERRORS = {
     ("run", "model=g3na", "dataset=shapes"): (
         2,
         "error: unknown model 'g3na'. Did you mean 'g3an'?\n"
-        "  models: g3an      (vgbench ls models)\n",
+        f"  models: {', '.join(MODELS)}      (vgbench ls models)\n",
     ),
     (*RUN, "model.chanels=8"): (
         2,
@@ -92,12 +93,12 @@ ERRORS = {
     ("config", "options", "model=g3na"): (
         2,
         "error: unknown model 'g3na'. Did you mean 'g3an'?\n"
-        "  models: g3an      (vgbench ls models)\n",
+        f"  models: {', '.join(MODELS)}      (vgbench ls models)\n",
     ),
     ("config", "options", "nothing"): (
         2,
         "error: 'nothing' is no group of options; accepted: model=NAME, dataset=NAME, budget, "
-        "trainer, logger, protocol\n",
+        "trainer, logger, protocol, stages\n",
     ),
 }
 

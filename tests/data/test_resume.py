@@ -16,7 +16,6 @@ import pytest
 from tests.data.conftest import moving_square, write_video
 from tests.data.preparing import contents, plan_of, pool_of_tests, run
 from vgbench.data.prepare import build, journal, shards
-from vgbench.data.prepare.lock import exclusive
 from vgbench.errors import DataError
 
 COUNT = 6
@@ -135,36 +134,16 @@ def test_a_full_disk_leaves_no_half_shard(films, tmp_path, monkeypatch, nth):
     assert contents(target) == contents(whole)
 
 
-class TestLock:
-    def test_a_second_prepare_is_refused(self, tmp_path):
-        target = tmp_path / "films_32"
-        with exclusive(target, print), pytest.raises(DataError) as error, exclusive(target, print):
-            pass
-        owner = f"process {os.getpid()} on {socket.gethostname()}"
-        assert str(error.value) == (
-            f"{target} is being prepared by {owner}\n"
-            "  wait until it is done, or stop it and continue with --resume"
-        )
-        assert not (tmp_path / "films_32.lock").exists()
-
-    def test_the_lock_of_a_dead_process_is_taken_over(self, tmp_path):
-        code = (
-            "import os, sys, pathlib\n"
-            "from vgbench.data.prepare.lock import exclusive\n"
-            "with exclusive(pathlib.Path(sys.argv[1]), print):\n"
-            "    os.kill(os.getpid(), 9)\n"
-        )
-        target = tmp_path / "films_32"
-        process = subprocess.Popen([sys.executable, "-c", code, str(target)])
-        assert process.wait() == -signal.SIGKILL
-        told = []
-        with exclusive(target, told.append):
-            pass
-        path = tmp_path / "films_32.lock"
-        dead = f"process {process.pid} on {socket.gethostname()}"
-        assert told == [f"taking over {path}: {dead} is gone"]
-        with exclusive(target, told.append):
-            assert len(told) == 1
+def test_a_second_prepare_is_refused(tmp_path):
+    target = tmp_path / "films_32"
+    with build._locked(target, print), pytest.raises(DataError) as error:
+        build._locked(target, print).__enter__()
+    owner = f"process {os.getpid()} on {socket.gethostname()}"
+    assert str(error.value) == (
+        f"{target} is being prepared by {owner}\n"
+        "  wait until it is done, or stop it and continue with --resume"
+    )
+    assert not (tmp_path / "films_32.lock").exists()
 
 
 PREPARE = """

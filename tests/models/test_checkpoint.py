@@ -5,9 +5,16 @@ import pickle
 import pytest
 import torch
 
+from tests.staged.config import ColouredConfig, ColourOptions, registered
 from vgbench import __version__
 from vgbench.errors import CheckpointError
-from vgbench.models.checkpoint import FORMAT, find_checkpoint, load_model, read_checkpoint
+from vgbench.models.checkpoint import (
+    FORMAT,
+    config_from,
+    find_checkpoint,
+    load_model,
+    read_checkpoint,
+)
 
 
 def saved(path, **about):
@@ -89,6 +96,16 @@ def test_options_of_another_version(tmp_path):
         f"the checkpoint has options that 'g3an' of vgbench {__version__} does not know: "
         "no_such_option\n  it was written by vgbench 0.1.0"
     )
+
+
+def test_nested_options(tmp_path):
+    with registered():
+        plain = {"layers": 0, "colour": {"width": 5, "strength": 0.1}}
+        about = {"model": "coloured", "config": plain, "version": "0.1.0"}
+        assert config_from(about) == ColouredConfig(layers=0, colour=ColourOptions(5, 0.1))
+        about["config"] = {"colour": {"widht": 5}}
+        with pytest.raises(CheckpointError, match=r"does not know: colour\.widht\n"):
+            config_from(about)
 
 
 def test_weights_that_do_not_fit(tmp_path):

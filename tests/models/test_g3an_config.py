@@ -26,6 +26,8 @@ def test_does_not_import_torch():
         ("channels", 0, "model.channels=0: expected an integer >= 1"),
         ("frames", 10, "model.frames=10: expected 16, 20, 24, ... (a motion step is 4 frames)"),
         ("frames", 18, "model.frames=18: expected 16, 20, 24"),
+        ("image_channels", -1, "model.image_channels=-1: expected an integer >= 0"),
+        ("image_frames", 17, "model.image_frames=17: expected 1 to 16, the frames of a clip"),
         ("strides", (), "model.strides=(): expected frame steps >= 1"),
         ("strides", (0,), "model.strides=(0,): expected frame steps >= 1"),
         ("lr_g", 0.0, "model.lr_g=0.0: expected a float > 0, e.g. 2e-4"),

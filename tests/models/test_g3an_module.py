@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from vgbench.errors import CheckpointError
+from vgbench.models.base import Clips
 from vgbench.models.g3an.config import G3ANConfig
 from vgbench.models.g3an.module import G3AN, FrameChoice, Latents, load_reference, motion_steps
 from vgbench.nn.noise import seeded_generator
@@ -18,7 +19,13 @@ def tiny(size=16, seed=0, **options):
 
 def clips(n=4, size=16):
     generator = torch.Generator().manual_seed(5)
-    return 2 * torch.rand(n, 3, 16, size, size, generator=generator) - 1
+    return batch(2 * torch.rand(n, 3, 16, size, size, generator=generator) - 1)
+
+
+def batch(video):
+    n, frames = video.shape[0], video.shape[2]
+    times = torch.arange(float(frames)).expand(n, -1)
+    return Clips(video, times, torch.full((n,), -1))
 
 
 def weights(model, name):
@@ -100,10 +107,28 @@ def test_discriminators_keep_the_gradients_of_their_own_losses():
         seen[name] = model.d_video.net[0].weight_orig.grad.clone()
 
     model.descend = record
-    model.step(clips(), latents, FrameChoice(2, 3), optimizers)
+    model.step(clips().video, latents, FrameChoice([2], [3]), optimizers)
     assert list(seen) == ["video discriminator", "image discriminator", "generator"]
     assert torch.equal(seen["generator"], seen["video discriminator"])
     assert all(p.requires_grad for p in model.parameters())
+
+
+def test_the_image_discriminator_sees_some_frames_of_each_clip():
+    model = tiny(image_frames=3, image_channels=2 * tiny().config.channels)
+    seen = []
+    model.d_image.register_forward_hook(lambda _, inputs, logits: seen.append((*inputs, logits)))
+    video = clips().video
+    model.step(
+        video,
+        model._latents(4, 16, torch.Generator().manual_seed(0)),
+        FrameChoice([2, 0, 9], [3, 3, 15]),
+        model.configure_optimizers(),
+    )
+    (real, logits), (fake, _), _ = seen
+    assert torch.equal(real.unflatten(0, (4, 3)), video[:, :, [2, 0, 9]].transpose(1, 2))
+    assert logits.shape == (12,)
+    assert torch.equal(fake[0], fake[1])
+    assert model.d_image.net[0].weight_orig.shape[0] == 2 * model.d_video.net[0].weight_orig.shape[0]
 
 
 def test_discriminators_iterate_three_times_a_step_and_the_generator_once():
@@ -125,7 +150,7 @@ def test_discriminators_iterate_three_times_a_step_and_the_generator_once():
 def test_losses_fall_on_a_set_that_is_easily_told_apart():
     model = tiny(use_attention=False, lr_d=2e-3, lr_g=1e-6)
     optimizers = model.configure_optimizers()
-    white = torch.ones(4, 3, 16, 16, 16)
+    white = batch(torch.ones(4, 3, 16, 16, 16))
     losses = [model.train_clips(white, optimizers) for _ in range(12)]
     for name in ("d_video", "d_image"):
         assert float(losses[-1][name]) < 0.7 * float(losses[0][name])
@@ -189,6 +214,6 @@ def test_values_recorded_when_the_published_networks_were_matched(layout):
     latents = Latents(za.view(2, 6).cos(), zm.view(2, 1, 3))
     real = torch.linspace(-1, 1, 2 * 3 * 16**3, dtype=torch.float64).view(2, 3, 16, 16, 16)
     optimizers = model.configure_optimizers()
-    got = [model.step(real, latents, FrameChoice(3, 8), optimizers) for _ in range(2)]
+    got = [model.step(real, latents, FrameChoice([3], [8]), optimizers) for _ in range(2)]
     losses = [float(loss) for step in got for loss in step.values()]
     assert losses == pytest.approx(LOSSES[layout], rel=1e-6)

@@ -8,10 +8,10 @@ from torch import nn
 
 from vgbench.errors import UsageError
 from vgbench.losses.regularizers import path_lengths, r1_penalty
-from vgbench.models.stylegan2.discriminator import Discriminator
-from vgbench.models.stylegan2.generator import Generator, mixed
-from vgbench.models.stylesv.discriminator import start_from_image
+from vgbench.models.stylegan2.generator import Generator
+from vgbench.nn.styled_generator import mixed
 from vgbench.nn.stylegan2.first_frame_discriminator import FirstFrameDiscriminator
+from vgbench.nn.stylegan2.image_discriminator import Discriminator
 from vgbench.nn.stylegan2.options import FrameFusion, Pyramid
 from vgbench.nn.stylegan2.time_distances import TimeDistances
 from vgbench.nn.stylegan2.video_discriminator import VideoDiscriminator
@@ -75,10 +75,12 @@ def test_each_layer_listens_to_its_own_style():
     assert network.num_ws == a.shape[1] == 8
     changes = []
     for cut in range(network.num_ws):
-        assert torch.equal(mixed(a, b, cut)[:, :cut], a[:, :cut])
-        changes.append((network.synthesis(mixed(a, b, cut)) - whole).abs().mean().item())
+        both = mixed(a, b, torch.tensor([cut]))
+        assert torch.equal(both[:, :cut], a[:, :cut])
+        assert torch.equal(both[:, cut:], b[:, cut:])
+        changes.append((network.synthesis(both) - whole).abs().mean().item())
     assert all(change > 0 for change in changes)
-    assert torch.equal(network.synthesis(mixed(a, b, network.num_ws)), whole)
+    assert torch.equal(mixed(a, b, torch.tensor([network.num_ws])), a)
 
 
 @torch.no_grad()
@@ -158,23 +160,6 @@ def test_frozen_layers_take_no_gradient_and_their_block_does_not_shift():
     six = build(fusion, freeze_layers=6)
     assert not six.b16.conv1.weight.requires_grad
     assert six.b16.skip.weight.requires_grad
-
-
-def test_a_video_discriminator_starts_from_an_image_discriminator():
-    image = build(replace(MEAN, frames=1))
-    video = build(replace(MEAN, temporal_shift=True))
-    before = {name: value.clone() for name, value in video.state_dict().items()}
-    kept = start_from_image(video, image.state_dict())
-    assert {name.split(".")[0] for name in kept} == {"time_encoder", "mapping"}
-    after = video.state_dict()
-    for name in kept:
-        assert torch.equal(after[name], before[name])
-    assert torch.equal(after["b8.conv0.weight"], image.b8.conv0.weight)
-    assert after["b4.out.weight"].unique(dim=0).shape == (1, 16)
-    # Every number of the vector is the image's logit.
-    maps = video.merged(video.frame_maps(torch.randn(12, 3, 32, 32)))
-    features = video.b4(video.clip_maps(maps))
-    torch.testing.assert_close(features, features[:, :1].expand_as(features))
 
 
 @torch.no_grad()

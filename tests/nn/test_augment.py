@@ -8,7 +8,14 @@ import torch.nn.functional as F
 from torch.autograd import gradcheck, gradgradcheck
 
 from vgbench.errors import UsageError
-from vgbench.nn.augment import Augmentation, Dice, draw_colours, draw_geometry, move_pixels
+from vgbench.nn.augment import (
+    AdaptiveAugmentation,
+    Augmentation,
+    Dice,
+    draw_colours,
+    draw_geometry,
+    move_pixels,
+)
 from vgbench.nn.grid_sample import sample_bilinear
 
 INNER = (..., slice(6, -6), slice(6, -6))
@@ -112,17 +119,33 @@ def test_other_than_three_colours_are_refused():
         Augmentation(strength=1.0)(torch.zeros(1, 1, 1, 8, 8), generator())
 
 
+def test_each_clip_may_have_a_generator_of_its_own():
+    augment, video = Augmentation(strength=0.7), torch.rand(3, 3, 2, 16, 16)
+    together = augment(video, [generator(seed) for seed in (4, 5, 6)])
+    alone = augment(video[1:2], [generator(5)])
+    # How far the edges are mirrored depends on the whole batch; what is seen does not.
+    torch.testing.assert_close(together[1:2], alone, rtol=0, atol=1e-4)
+    assert (together[0] - together[2]).abs().max() > 0.1
+
+
+def observed(augment, *signs, clips=100):
+    for sign in signs:
+        augment.observe(torch.tensor(sign), clips)
+    augment.adapt()
+    return float(augment.strength)
+
+
 def test_strength_follows_overfitting_and_stays_a_probability():
-    augment = Augmentation(target=0.6, speed_kclips=1.0)
-    augment.adapt(0.9, clips=100)
-    assert float(augment.strength) == pytest.approx(0.1)
-    augment.adapt(0.6, clips=100)
-    assert float(augment.strength) == pytest.approx(0.1)
-    augment.adapt(-1.0, clips=500)
-    assert float(augment.strength) == 0
-    augment.adapt(1.0, clips=5000)
-    assert float(augment.strength) == 1
-    assert "strength" in augment.state_dict()
+    augment = AdaptiveAugmentation(target=0.6, kclips=1.0)
+    assert observed(augment, 0.9) == pytest.approx(0.1)
+    assert observed(augment, 0.9, 0.9) == pytest.approx(0.3)
+    assert observed(augment, 1.0, -1.0) == pytest.approx(0.1)  # zero on average
+    assert observed(augment, -1.0, clips=500) == 0
+    assert observed(augment, 1.0, clips=5000) == 1
+    augment.observe(torch.tensor(1.0), 7)
+    again = AdaptiveAugmentation(target=0.6, kclips=1.0)
+    again.load_state_dict(augment.state_dict())
+    assert (float(again.strength), float(again.signs), float(again.clips)) == (1, 7, 7)
 
 
 def test_sampling_has_derivatives_of_two_orders():

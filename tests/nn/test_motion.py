@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from vgbench.errors import UsageError
 from vgbench.nn.motion import MotionEncoder
 from vgbench.nn.motion_options import MotionConfig
 
@@ -91,6 +92,15 @@ def test_float32_keeps_its_accuracy_at_late_times():
     assert (rough - exact).abs().max() < 1e-2
 
 
+@torch.no_grad()
+def test_autocast_costs_no_accuracy():
+    encoder = made("smooth").float()
+    z, t = noise(encoder, 40).float(), torch.tensor([[3.0, 40.0]])
+    exact = encoder(t, z)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(encoder(t, z), exact)
+
+
 def test_code_without_waves_is_a_mapping_of_the_curve():
     encoder = made("smooth", fourier=False)
     codes = encoder(torch.tensor([[0.0, 1.0]]).double(), noise(encoder, 1))
@@ -101,6 +111,20 @@ def test_gradients_are_right():
     encoder = made("smooth")
     z, t = noise(encoder, 20).requires_grad_(), torch.tensor([[2.5, 17.0]]).double()
     assert torch.autograd.gradcheck(lambda z: encoder(t, z), z)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"curve": "cubic"}, "motion.curve=cubic: expected one of linear, bspline"),
+        ({"trajectory": "gru"}, "motion.trajectory=gru: expected one of conv, lstm"),
+        ({"distance": 0}, "motion.distance=0: expected an integer >= 1"),
+        ({"distance": 64, "max_period": 32}, "motion.max_period=32: .* the shortest, 64"),
+    ],
+)
+def test_wrong_options_are_refused_by_name(options, message):
+    with pytest.raises(UsageError, match=message):
+        MotionConfig(**options)
 
 
 def test_parameters_at_full_size():

@@ -288,7 +288,7 @@ def test_training_steps(recorded):
     real = real_video(arrays, torch.float64)
     for step, frames in enumerate(arrays["step/frames"].tolist()):
         codes = Latents(*latents(arrays, f"step/{step}/", dtype=torch.float64))
-        losses = model.step(real, codes, FrameChoice(*frames), optimizers)
+        losses = model.step(real, codes, FrameChoice(*([f] for f in frames)), optimizers)
         got = [losses[name] for name in ("d_video", "d_image", "g_video", "g_image")]
         want = arrays["step/losses"][step]
         np.testing.assert_allclose(got, want, rtol=LOSS, err_msg=f"step/losses[{step}]")

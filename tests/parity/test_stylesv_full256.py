@@ -71,7 +71,8 @@ def test_every_entry_is_known(recorded):
         assert_known(options, DISCRIMINATOR_OPTIONS, case)
         assert_known(under(arrays, f"{case}/out/"), {"image_logits"}, case)
     for key in arrays:
-        case, kind, name = key.split("/", 2)
+        case, _, entry = key.partition("/")
+        kind, _, name = entry.partition("/")
         assert case in meta, f"unknown case: {key}"
         assert kind in ("out", "state") or f"{kind}/{name}" == "in/t", f"unknown entry: {key}"
 
@@ -105,7 +106,7 @@ def check_generator(network, case, arrays, meta):
     }
     for name, want in under(arrays, f"{case}/out/").items():
         tolerance = IMAGE if name.startswith("img") else CODE
-        assert_close(f"{case}/{name}", got[name], want, tolerance)
+        assert_close(f"{case}/out/{name}", got[name], want, tolerance)
 
 
 @pytest.mark.slow
@@ -123,4 +124,4 @@ def test_discriminators(recorded):
         images = drawn(meta["salt"], options["img_key"], shape, options["img_scale"])
         clips = rearrange(images, "(b t) c h w -> b c t h w", b=len(t))
         want = arrays[f"{case}/out/image_logits"]
-        assert_close(f"{case}/image_logits", network(clips, t, None), want, LOGIT)
+        assert_close(f"{case}/out/image_logits", network(clips, t, None), want, LOGIT)

@@ -53,7 +53,8 @@ def test_every_entry_is_known(recorded):
     arrays, meta = recorded
     assert meta, "the file has no cases"
     for key in arrays:
-        case, kind, name = key.split("/", 2)
+        case, _, entry = key.partition("/")
+        kind, _, name = entry.partition("/")
         assert case in meta, f"unknown case: {key}"
         layers, states = meta[case]["layer_names"], under(arrays, f"{case}/state/")
         names = {"feat": layers, "featstat": layers, "grad": states, "state": states} | KNOWN
@@ -89,8 +90,8 @@ def test_styles_and_motion_codes(recorded):
             codes = network.motion(given["t"], given["motion_z"], given["c"])
         want = under(arrays, f"{case}/out/")
         assert ws.shape[1] == network.num_ws
-        assert_close(f"{case}/ws", ws[:, :1], want["ws"], VALUE)
-        assert_close(f"{case}/motion_v", codes.flatten(0, 1), want["motion_v"], MOTION)
+        assert_close(f"{case}/out/ws", ws[:, :1], want["ws"], VALUE)
+        assert_close(f"{case}/out/motion_v", codes.flatten(0, 1), want["motion_v"], MOTION)
 
 
 def test_images_maps_and_gradients(recorded):
@@ -99,11 +100,13 @@ def test_images_maps_and_gradients(recorded):
         network, given = loaded(arrays, meta, case)
         maps = watch(network, options["layer_names"])
         images = render(network, given, options)
-        assert_close(f"{case}/img", images, arrays[f"{case}/out/img"], VALUE)
+        assert_close(f"{case}/out/img", images, arrays[f"{case}/out/img"], VALUE)
         for name, x in maps.items():
-            assert_close(f"{case}/{name}", x[:1, :2], arrays[f"{case}/feat/{name}"], VALUE)
+            assert_close(f"{case}/feat/{name}", x[:1, :2], arrays[f"{case}/feat/{name}"], VALUE)
             summary = torch.stack([x.mean(), x.std(), x.abs().max()])
-            assert_close(f"{case}/{name}", summary, arrays[f"{case}/featstat/{name}"], VALUE)
+            assert_close(
+                f"{case}/featstat/{name}", summary, arrays[f"{case}/featstat/{name}"], VALUE
+            )
         check_gradients(network, (images * given["cot"]).sum(), arrays, options, case)
 
 

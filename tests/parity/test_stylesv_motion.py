@@ -45,7 +45,7 @@ def test_codes_and_gradients_agree(recorded):
         close(codes, case["out/motion_v"], 5e-4, name)
         (codes.flatten(0, 1) * given["cot"]).sum().backward()
         for key, parameter in encoder.named_parameters():
-            close(parameter.grad, case[f"grad/{key}"], 1e-3, f"{name} gradient of {key}")
+            close(parameter.grad, case[f"grad/{key}"], 1e-3, f"{name}/grad/{key}")
 
 
 def test_control_points_agree(recorded):

@@ -97,7 +97,8 @@ def assert_every_entry_is_known(arrays, meta):
     """Fails with the names of cases or entries that `check_case` would not look at."""
     unknown = []
     for key in arrays:
-        case, kind, name = key.split("/", 2)
+        case, _, entry = key.partition("/")
+        kind, _, name = entry.partition("/")
         known = case in meta and (kind in ("state", "grad") or name in KNOWN.get(kind, ()))
         unknown += [] if known else [key]
     assert not unknown, f"unknown cases: {unknown}"

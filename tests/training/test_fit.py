@@ -53,7 +53,7 @@ class StopAfter:
         step = plan.model.train_clips
 
         def stepped(real, optimizers):
-            if plan.model.clips_seen + len(real) == self.clips:
+            if plan.model.clips_seen + len(real.video) == self.clips:
                 os.kill(os.getpid(), self.number)
             return step(real, optimizers)
 
@@ -127,7 +127,7 @@ def test_divergence_keeps_the_last_finite_state(narrow, tmp_path):
 
         def stepped(real, optimizers):
             if plan.model.clips_seen == 8:
-                real = real * float("nan")
+                real = real._replace(video=real.video * float("nan"))
             return step(real, optimizers)
 
         plan.model.train_clips = stepped

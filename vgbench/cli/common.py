@@ -38,6 +38,21 @@ def runs_dir() -> Path:
     return Path(os.environ.get("VGBENCH_RUNS_DIR") or "runs")
 
 
+def artefacts_dir() -> Path:
+    """Returns the folder that finished stages are kept in, shared by all runs."""
+    return runs_dir() / "artefacts"
+
+
+def is_launched() -> bool:
+    """Returns whether this process is one of several, started by `vgbench run` or torchrun."""
+    return "LOCAL_RANK" in os.environ
+
+
+def is_first() -> bool:
+    """Returns whether this process speaks for all; true for a single one."""
+    return int(os.environ.get("RANK") or os.environ.get("LOCAL_RANK") or 0) == 0
+
+
 def option(name: str) -> Any:
     """Returns a common option (`quiet`, `as_json`, ...) of the current command."""
     context = click.get_current_context(silent=True)
@@ -53,7 +68,7 @@ def console() -> "Console":
     return Console(
         stderr=bool(option("as_json")),
         no_color=no_color,
-        quiet=bool(option("quiet")),
+        quiet=bool(option("quiet")) or not is_first(),
         highlight=False,
         soft_wrap=not sys.stdout.isatty(),
     )

@@ -32,13 +32,11 @@ def show(overrides: tuple[str, ...], data_dir: str | None, config_dir: Path | No
       vgbench config show model=g3an dataset=shapes budget=paper model.mode=3d
     """
     from vgbench.config.compose import compose
-    from vgbench.config.store import to_yaml
+    from vgbench.config.store import to_plain, to_yaml
 
     composed = compose(list(overrides), common.data_dir(data_dir), config_dir)
     if common.option("as_json"):
-        from dataclasses import asdict
-
-        common.emit_json(asdict(composed))
+        common.emit_json(to_plain(composed))
         return
     click.echo(to_yaml(composed), nl=False)
 
@@ -66,43 +64,51 @@ def options(group: str) -> None:
 
 
 def _option_rows(word: str) -> list[dict[str, str]]:
-    from dataclasses import fields
-    from typing import get_type_hints
-
-    from vgbench.config.compose import default_of, format_value
+    from vgbench.config.options import format_value, options_of
 
     group, schema = _schema(word)
-    hints, meanings = get_type_hints(schema), attribute_docs(schema.__doc__ or "")
+    rows = [
+        (f"{group}.{name}", option.kind, format_value(option.default), option.meaning)
+        for name, option in options_of(schema).items()
+        if group != "stages" or name == "seed"
+    ]
+    rows += _model_rows(schema) if group == "model" else []
+    rows += _STAGE_ROWS if group == "stages" else []
+    names = ("option", "type", "default", "meaning")
     return [
-        {
-            "option": f"{group}.{f.name}",
-            "type": getattr(hints[f.name], "__name__", str(hints[f.name])),
-            "default": format_value(default_of(f)),
-            "meaning": meanings.get(f.name, ""),
-        }
-        for f in fields(schema)
+        dict(zip(names, (key, getattr(kind, "__name__", str(kind)), *rest), strict=True))
+        for key, kind, *rest in rows
     ]
 
 
+_STAGE_ROWS: list[tuple[str, Any, str, str]] = [
+    ("stages.NAME.kclips", float, "", "Training length of a stage; its model's own by default."),
+    ("stages.NAME.batch_size", int, "", "Clips per step of a stage; its model's own by default."),
+]
+
+
+def _model_rows(schema: type[Any]) -> list[tuple[str, Any, str, str]]:
+    """Returns the options of a model that are no fields of its record."""
+    names = ", ".join({"default": {}, **schema.presets})
+    rows: list[tuple[str, Any, str, str]] = []
+    if schema.presets:
+        rows = [("model.preset", str, "default", f"Values to start from: {names}.")]
+    for stage in schema().stages():
+        meaning = f"Artefact, run folder or checkpoint of {stage.model}, instead of training it."
+        rows.append((f"model.init.{stage.name}", str, "", meaning))
+    return rows
+
+
 def _schema(word: str) -> tuple[str, type[Any]]:
-    from vgbench.config.schema import GROUPS
+    from vgbench.config.schema import GROUPS, StagesConfig
     from vgbench.errors import UsageError
     from vgbench.registry import DATASETS, MODELS
 
     group, _, name = word.partition("=")
     if name and group in ("model", "dataset"):
         return group, (MODELS if group == "model" else DATASETS).get(name)
-    if group in GROUPS:
-        return group, GROUPS[group]
-    accepted = ", ".join(["model=NAME", "dataset=NAME", *GROUPS])
+    groups = {**GROUPS, "stages": StagesConfig}
+    if group in groups:
+        return group, groups[group]
+    accepted = ", ".join(["model=NAME", "dataset=NAME", *groups])
     raise UsageError(f"'{word}' is no group of options; accepted: {accepted}")
-
-
-def attribute_docs(docstring: str) -> dict[str, str]:
-    """Returns name to meaning from the `Attributes:` section of a Google-style docstring."""
-    import inspect
-    import re
-
-    section = inspect.cleandoc(docstring).partition("Attributes:\n")[2]
-    joined = re.sub(r"\n {6,}", " ", section)
-    return dict(re.findall(r"^ {4}(\w+): (.+)$", joined, flags=re.MULTILINE))

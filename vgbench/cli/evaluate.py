@@ -112,9 +112,9 @@ def _explain(checkpoint: Path | None, options: dict[str, Any]) -> None:
 
 def _source(about: dict[str, Any], options: dict[str, Any]) -> "VideoSource":
     from vgbench.config.catalog import dataset_schema, dataset_values
-    from vgbench.config.compose import record
     from vgbench.data.sources import open_dataset
     from vgbench.errors import UsageError
+    from vgbench.types import record
 
     name = options["dataset"]
     if name is None and not about:
@@ -136,6 +136,8 @@ def _protocols(given: str | None, about: dict[str, Any]) -> list[str]:
     installed = {
         entry.name for entry, found in WeightStore(common.weights_dir()).list_weights() if found
     }
+    if about.get("max_frames") == 1:
+        return (["fid"] if "inception-2015" in installed else []) + ["hed1", "hfd1"]
     return (["fvd16"] if "i3d-k400" in installed else []) + ["hed16", "hfd16"]
 
 

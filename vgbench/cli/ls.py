@@ -10,15 +10,20 @@ from vgbench.cli import common
 @click.command()
 @click.argument(
     "kind",
-    type=click.Choice(["models", "datasets", "metrics", "protocols", "extractors", "plugins"]),
+    type=click.Choice(
+        ["models", "datasets", "metrics", "protocols", "extractors", "plugins", "artefacts"]
+    ),
 )
 @click.option("--data-dir", help="Folder of prepared data sets.")
 def ls(kind: str, data_dir: str | None) -> None:
-    """List models, datasets, metrics, protocols, extractors or plugins.
+    """List models, datasets, metrics, protocols, extractors, plugins or artefacts.
+
+    Artefacts are finished stages of runs, which other runs start from.
 
     \b
     Examples:
       vgbench ls models
+      vgbench ls artefacts
       vgbench --json ls protocols
     """
     rows = {
@@ -28,10 +33,14 @@ def ls(kind: str, data_dir: str | None) -> None:
         "protocols": _protocols,
         "extractors": _extractors,
         "plugins": _plugins,
+        "artefacts": _artefacts,
     }[kind]()
     if common.option("as_json"):
         common.emit_json(rows)
         return
+    if kind == "artefacts":  # the rest is in the JSON; the name says model and data set
+        shown = ("artefact", "size", "kclips", "seed", "MB", "note")
+        rows = [{name: row[name] for name in shown} for row in rows]
     _print(kind, rows)
 
 
@@ -98,6 +107,12 @@ def _plugins() -> list[dict[str, Any]]:
 
     registries: list[Any] = [MODELS, DATASETS, EXTRACTORS, PROTOCOLS]
     return [asdict(plugin) for registry in registries for plugin in registry.plugins()]
+
+
+def _artefacts() -> list[dict[str, Any]]:
+    from vgbench.training.artefacts import list_artefacts
+
+    return list_artefacts(common.artefacts_dir())
 
 
 def _print(kind: str, rows: list[dict[str, Any]]) -> None:

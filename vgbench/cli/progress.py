@@ -17,9 +17,7 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes:02d}:{rest:02d}"
 
 
-def progress_listener(
-    console: "Console", label: str, every_seconds: float
-) -> Callable[["Progress"], None]:
+def progress_listener(console: "Console", every_seconds: float) -> Callable[["Progress"], None]:
     """Returns a function that shows training progress on `console`.
 
     On a terminal every call rewrites one line; elsewhere a line is printed every
@@ -35,7 +33,8 @@ def progress_listener(
         last = time.monotonic()
         scalars = "  ".join(f"{name} {value:.3f}" for name, value in progress.scalars.items())
         line = (
-            f"{label} {progress.clips_seen / 1000:.2f}/{progress.total / 1000:g} kclips  "
+            f"{progress.stage or 'training'} "
+            f"{progress.clips_seen / 1000:.2f}/{progress.total / 1000:g} kclips  "
             f"{progress.clips_per_second:.1f} clips/s  {scalars}  "
             f"left {duration(progress.seconds_left)}"
         )

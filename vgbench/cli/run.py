@@ -12,8 +12,10 @@ import click
 from vgbench.cli import common
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from vgbench.config.schema import RunConfig
-    from vgbench.training.fit import Listener, Plan
+    from vgbench.training.fit import Listener, Plan, StageState
     from vgbench.training.run_folder import RunFolder
 
 
@@ -51,13 +53,18 @@ def run(overrides: tuple[str, ...], **options: Any) -> None:
 
         click.echo(to_yaml(config), nl=False)
         return
+    if config.trainer.devices > 1 and not common.is_launched():
+        from vgbench.cli.launch import launch
+
+        raise click.exceptions.Exit(launch(config.trainer.devices, folder.path))
     _prepare_process(config)
-    from vgbench.training.fit import fit
+    from vgbench.training.stages import run as run_stages
 
     listener = _listener(config, folder, words)
-    fit(config, folder, words, listener, resume=bool(options["resume"]))
+    artefacts = common.artefacts_dir()
+    run_stages(config, folder, words, listener, artefacts, resume=bool(options["resume"]))
     common.console().print(f"done; measure it with\n  vgbench eval {folder.path}")
-    if common.option("as_json"):
+    if common.option("as_json") and common.is_first():
         common.emit_json({"run_dir": str(folder.path), "checkpoint": str(folder.last)})
 
 
@@ -75,10 +82,15 @@ def _compose(words: list[str], options: dict[str, Any]) -> "RunConfig":
 
 
 def _new_folder(config: "RunConfig", path: Path | None) -> "RunFolder":
+    from vgbench.errors import UsageError
     from vgbench.training.run_folder import RunFolder, new_run_path
 
-    # Children of a distributed run write where their parent does.
+    # The processes of a run on several devices write where the one that started them says.
     given = path or os.environ.get("VGBENCH_RUN_DIR")
+    if given and not common.is_first():
+        return RunFolder(Path(given), writes=False)
+    if common.is_launched() and not given:
+        raise UsageError("under torchrun the processes need one folder: give --run-dir")
     return RunFolder.new(Path(given) if given else new_run_path(common.runs_dir(), config))
 
 
@@ -89,9 +101,10 @@ def _resumed(
     from vgbench.models.checkpoint import find_checkpoint
     from vgbench.training.run_folder import RunFolder
 
-    folder = RunFolder.open(options["resume"])
-    find_checkpoint(folder.path)
+    folder = RunFolder.open(options["resume"], writes=common.is_first())
     saved, all_words = folder.config(), [*folder.overrides(), *words]
+    if not saved.model.stages():  # a run with stages may have stopped before the model's own start
+        find_checkpoint(folder.path)
     config = resumed(saved, _compose(all_words, options)) if words else saved
     return config, folder, all_words
 
@@ -133,15 +146,21 @@ def _listener(config: "RunConfig", folder: "RunFolder", words: list[str]) -> "Li
 
     console = common.console()
 
-    def start(plan: "Plan") -> None:
-        first_screen(console, config, folder, plan)
+    def overview(plan: "Plan", stages: "Sequence[StageState]") -> None:
+        first_screen(console, config, folder, plan, stages)
         console.print(f"[bold]repeat[/bold]   vgbench run {' '.join(words)}")
 
-    tell = progress_listener(console, "training", config.trainer.log_seconds)
-    return Listener(start=start, progress=tell)
+    tell = progress_listener(console, config.trainer.log_seconds)
+    return Listener(overview=overview, progress=tell, message=console.print)
 
 
-def first_screen(console: Any, config: "RunConfig", folder: "RunFolder", plan: "Plan") -> None:
+def first_screen(
+    console: Any,
+    config: "RunConfig",
+    folder: "RunFolder",
+    plan: "Plan",
+    stages: "Sequence[StageState]",
+) -> None:
     """Prints what is about to run."""
     from rich.table import Table
 
@@ -157,6 +176,10 @@ def first_screen(console: Any, config: "RunConfig", folder: "RunFolder", plan: "
         f"batch {config.budget.batch_size}",
         "device": f"{plan.device}  {config.trainer.precision}, seed {config.seed}",
         "folder": str(folder.path),
+    }
+    rows |= {
+        f"stage {number}": f"{stage.name}  {stage.model}  {stage.state}"
+        for number, stage in enumerate(stages, start=1)
     }
     for name, text in rows.items():
         table.add_row(f"[bold]{name}[/bold]", text)

@@ -5,11 +5,10 @@ checked against the registries and schemas first, so every mistake gets vgbench'
 a fraction of a second, before torch is imported.
 """
 
-import dataclasses
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import MISSING, dataclass, fields, make_dataclass
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, make_dataclass, replace
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -25,10 +24,12 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from vgbench.config.catalog import dataset_schema, dataset_values
-from vgbench.config.schema import GROUPS, SCALARS, RunConfig
+from vgbench.config.options import did_you_mean, expected, no_such_option, options_of
+from vgbench.config.schema import GROUPS, SCALARS, RunConfig, StageConfig
+from vgbench.config.stages import check_stage, stages_config
 from vgbench.errors import UsageError
 from vgbench.registry import MODELS, nearest
-from vgbench.types import DatasetConfig, ModelConfig
+from vgbench.types import DatasetConfig, ModelConfig, Stage, record, unknown_options
 
 _BUDGET_GROUPS = ("model_budget", "dataset_budget")
 
@@ -43,6 +44,17 @@ class Choices:
     model_class: type[ModelConfig]
     dataset_class: type[DatasetConfig]
     dataset_values: Mapping[str, Any]
+
+    @property
+    def schemas(self) -> dict[str, type[Any]]:
+        """The options record of every group."""
+        return {"model": self.model_class, "dataset": self.dataset_class, **GROUPS}
+
+    def no_such_option(self, key: str) -> UsageError:
+        """Returns the error for an option that its group does not have."""
+        group = key.partition(".")[0]
+        owner = {"model": self.model, "dataset": self.dataset}.get(group, "")
+        return no_such_option(key, self.schemas[group], owner)
 
 
 def compose(overrides: list[str], data_dir: Path, config_dir: Path | None = None) -> RunConfig:
@@ -59,16 +71,67 @@ def compose(overrides: list[str], data_dir: Path, config_dir: Path | None = None
     """
     parsed = parse(overrides)
     choices = _choose(parsed, data_dir)
-    schemas = _schemas(choices)
     for override in parsed:
-        _check_key(override, schemas, choices)
-    implied = (
-        [] if any(o.key_or_group == "budget" for o in parsed) else [f"budget={choices.budget}"]
+        _check_key(override, choices)
+    chosen = {override.key_or_group for override in parsed}
+    words = [*overrides, *_implied(choices, chosen)]
+    values = _composed(words, choices, config_dir)
+    init = values["model"].pop("init")
+    groups = {name: _record(name, values[name], choices) for name in choices.schemas}
+    stages = groups["model"].stages()
+    for name, path in init.items():
+        check_stage(f"model.init.{name}", choices.model, stages)
+        if not path:
+            raise UsageError(f"model.init.{name}=: expected an artefact, run folder or checkpoint")
+    given = _without_budgeted(values["stages"], stages, chosen, choices)
+
+    def own(stage: Stage) -> StageConfig:
+        return _stage_config(stage, words, choices, config_dir)
+
+    return RunConfig(
+        model_name=choices.model,
+        dataset_name=choices.dataset,
+        stages=stages_config(choices.model, stages, given, own),
+        init=init,
+        **groups,
+        **{key: values[key] for key in SCALARS},
     )
-    if choices.budget == "demo" and not any(o.key_or_group == "protocol" for o in parsed):
+
+
+def _record(group: str, values: dict[str, Any], choices: Choices) -> Any:
+    schema = choices.schemas[group]
+    for option in unknown_options(schema, values):  # of a user's own YAML
+        raise choices.no_such_option(f"{group}.{option}")
+    return record(schema, values)
+
+
+def _implied(choices: Choices, chosen: set[str]) -> list[str]:
+    """Returns the groups that the data set and the budget stand for where none was named."""
+    implied = [] if "budget" in chosen else [f"budget={choices.budget}"]
+    if choices.budget == "demo" and "protocol" not in chosen:
         implied.append("protocol=demo")
-    values = _compose_values([*overrides, *implied], choices, schemas, config_dir)
-    return _build(values, choices)
+    return implied
+
+
+def _without_budgeted(
+    given: Mapping[str, Any], stages: tuple[Stage, ...], chosen: set[str], choices: Choices
+) -> dict[str, Any]:
+    """Returns the options of stages without those that only a budget names and these lack."""
+    budgets = choices.model_class.budgets.values()
+    named = {name for budget in budgets for name in budget.get("stages", {})}
+    named -= {key.split(".")[1] for key in chosen if key.startswith("stages.")}
+    named -= {stage.name for stage in stages}
+    return {name: options for name, options in given.items() if name not in named}
+
+
+def _stage_config(
+    stage: Stage, words: list[str], choices: Choices, config_dir: Path | None
+) -> StageConfig:
+    """Returns the budget and protocols that the stage's model has when it is run by itself."""
+    alone = replace(choices, model=stage.model, model_class=MODELS.get(stage.model))
+    groups = [word for word in words if word.split("=")[0] in ("dataset", "budget", "protocol")]
+    values = _merged([f"model={stage.model}", *groups], alone, alone.model_class(), config_dir)
+    return StageConfig(**values["budget"], protocols=tuple(values["protocol"]["names"]))
 
 
 def parse(overrides: list[str]) -> list[Override]:
@@ -117,110 +180,116 @@ def _choose(parsed: list[Override], data_dir: Path) -> Choices:
     )
 
 
-def _schemas(choices: Choices) -> dict[str, type[Any]]:
-    return {"model": choices.model_class, "dataset": choices.dataset_class, **GROUPS}
-
-
-def _check_key(override: Override, schemas: dict[str, type[Any]], choices: Choices) -> None:
+def _check_key(override: Override, choices: Choices) -> None:
     key = override.key_or_group
     group, _, option = key.partition(".")
+    groups = [*choices.schemas, "stages"]
     if not option:
         if key in SCALARS:
             _check_scalar(override)
-        if key in schemas or key in SCALARS:
+        if key in choices.schemas or key in SCALARS:
             return
-        known = [*schemas, *SCALARS]
+        if key == "stages":
+            raise UsageError("stages holds options of its own; set one of them, e.g. stages.seed=0")
+        known = [*groups, *SCALARS]
         raise UsageError(
-            f"{key}: no such group or option.{_did_you_mean(nearest(key, known))}\n"
+            f"{key}: no such group or option.{did_you_mean(nearest(key, known))}\n"
             f"  accepted: {', '.join(known)}      (vgbench config show)"
         )
-    if group not in schemas:
+    if group not in groups:
         raise UsageError(
-            f"{key}: no group '{group}'.{_did_you_mean(nearest(group, schemas))}\n"
-            f"  groups: {', '.join(schemas)}"
+            f"{key}: no group '{group}'.{did_you_mean(nearest(group, groups))}\n"
+            f"  groups: {', '.join(groups)}"
         )
-    if option not in {f.name for f in fields(schemas[group])}:
-        raise _no_such_option(key, schemas, choices)
+    if _is_of_stage(key) or key == "model.preset":
+        return  # checked once the model's options are known
+    if option not in options_of(choices.schemas[group]):
+        raise choices.no_such_option(key)
 
 
-def _no_such_option(key: str, schemas: dict[str, type[Any]], choices: Choices) -> UsageError:
-    group, _, option = key.partition(".")
-    options = {f.name: f for f in fields(schemas[group])}
-    owner = {"model": choices.model, "dataset": choices.dataset}.get(group, group)
-    guesses = [
-        f"{group}.{name} (default {format_value(default_of(options[name]))})"
-        for name in nearest(option, options, n=1)
-    ]
-    hint = _did_you_mean(guesses)
-    where = f"{group}={owner}" if group in ("model", "dataset") else group
-    return UsageError(
-        f"{key}: '{owner}' has no such option.{hint}\n  see: vgbench config options {where}"
-    )
+def _is_of_stage(key: str) -> bool:
+    return key.startswith(("stages.", "model.init."))
 
 
 def _check_scalar(override: Override) -> None:
     key = override.key_or_group
     # Not isinstance: True is an int, too.
     if type(override.value()) is not type(SCALARS[key]):
-        raise UsageError(f"{override.input_line}: expected {_expected(key, {})}")
+        kind = expected(key, type(SCALARS[key]), SCALARS[key])
+        raise UsageError(f"{override.input_line}: {kind}")
 
 
-def _did_you_mean(guesses: list[str]) -> str:
-    return f" Did you mean {guesses[0]}?" if guesses else ""
+def _composed(words: list[str], choices: Choices, config_dir: Path | None) -> dict[str, Any]:
+    """Returns the values of all groups; those of the model without its preset's name."""
+    said = [word for word in words if word.startswith("model.preset=")]
+    name = said[-1].partition("=")[2] if said else ""
+    values = _merged(words, choices, _preset(name, choices), config_dir)
+    named = values["model"].pop("preset")
+    if named != name:  # by a budget, over whose preset all is merged again
+        values = _merged(words, choices, _preset(named, choices), config_dir)
+        del values["model"]["preset"]
+    return values
 
 
-def default_of(option: dataclasses.Field[Any]) -> Any:
-    """Returns the default of a dataclass field, or None if it has none."""
-    if option.default is not MISSING:
-        return option.default
-    return option.default_factory() if option.default_factory is not MISSING else None
+def _preset(name: str, choices: Choices) -> ModelConfig:
+    """Returns the model's options as the preset has them."""
+    schema = choices.model_class
+    if name in ("", "default"):
+        return schema()
+    if name not in schema.presets:
+        known = ["default", *(known for known in schema.presets if known != "default")]
+        raise UsageError(
+            f"model.preset={name}: '{choices.model}' has no such preset."
+            f"{did_you_mean(nearest(name, known))}\n  accepted: {', '.join(known)}"
+        )
+    return record(schema, _deep(asdict(schema()), schema.presets[name]))
 
 
-def format_value(value: Any) -> str:
-    """Returns a value as it is typed on the command line."""
-    if isinstance(value, (list, tuple)):
-        return "[" + ",".join(map(format_value, value)) + "]"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, float) and 0 < abs(value) < 1e-3:
-        mantissa, _, exponent = f"{value:.6e}".partition("e")
-        return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+def _deep(*layers: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns nested mappings merged, later ones winning."""
+    merged: dict[str, Any] = {}
+    for key, value in ((key, value) for layer in layers for key, value in layer.items()):
+        nested = isinstance(value, Mapping)
+        merged[key] = _deep(merged.get(key, {}), value) if nested else value
+    return merged
 
 
-def _thawed(schema: type[Any], values: Mapping[str, Any]) -> Any:
-    """Returns a mutable twin of a frozen record, with other defaults.
+def _thawed(values: Any, *more: Any) -> Any:
+    """Returns a mutable twin of a frozen record's class, whose defaults are the record's values.
 
     OmegaConf makes a frozen record's node read-only, so that overrides could not be merged.
     """
-    hints = get_type_hints(schema)
+    kinds = get_type_hints(type(values))
     columns: list[Any] = []
-    for option in fields(schema):
-        default = values.get(option.name, default_of(option))
-        columns.append((option.name, hints[option.name], _field(default)))
-    return make_dataclass(schema.__name__, columns)
+    for option in fields(values):
+        kind, value = kinds[option.name], getattr(values, option.name)
+        if is_dataclass(kind):
+            twin = _thawed(value)
+            columns.append((option.name, twin, field(default_factory=twin)))
+        else:
+            columns.append((option.name, kind, _default(value)))
+    return make_dataclass(type(values).__name__, [*columns, *more])
 
 
-def _field(default: Any) -> Any:
-    if isinstance(default, (list, tuple, dict)):
-        return dataclasses.field(default_factory=lambda: type(default)(default))
-    return dataclasses.field(default=default)
+def _default(value: Any) -> Any:
+    if isinstance(value, (list, tuple, dict)):
+        return field(default_factory=lambda: type(value)(value))
+    return field(default=value)
 
 
-def _compose_values(
-    overrides: list[str],
-    choices: Choices,
-    schemas: dict[str, type[Any]],
-    config_dir: Path | None,
+def _merged(
+    words: list[str], choices: Choices, model: ModelConfig, config_dir: Path | None
 ) -> dict[str, Any]:
-    _store(choices, schemas)
+    _store(choices, model)
+    # Options of stages are not in any schema: `++` adds them.
+    given = [f"++{word}" if _is_of_stage(word) else word for word in words]
     search = [f"hydra.searchpath=[file://{config_dir.resolve()}]"] if config_dir else []
     try:
         with _hydra():
-            config = hydra_compose("run", overrides=[*overrides, *search])
+            config = hydra_compose("run", overrides=[*given, *search])
         values = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except (HydraException, OmegaConfBaseException) as error:
-        raise _explain(error, overrides, schemas, choices) from error
+        raise _explain(error, words, choices) from error
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         where = f"{mark.name}, line {mark.line + 1}" if mark else str(config_dir)
@@ -236,7 +305,7 @@ def _hydra() -> Iterator[None]:
         yield
 
 
-def _store(choices: Choices, schemas: dict[str, type[Any]]) -> None:
+def _store(choices: Choices, model: ModelConfig) -> None:
     store = ConfigStore.instance()
     # Hydra merges what the budgets of the model and of the data set change over their groups.
     chosen: dict[str, type[ModelConfig] | type[DatasetConfig]] = {
@@ -244,17 +313,19 @@ def _store(choices: Choices, schemas: dict[str, type[Any]]) -> None:
         "dataset_budget": choices.dataset_class,
     }
     for group, schema in chosen.items():
-        for budget, node in schema.budgets.items():
-            store.store(group=group, name=budget, node=dict(node), package="_global_")
-    for budget in ("demo", "short", "paper"):
-        for group, schema in chosen.items():
-            if budget not in schema.budgets:
-                store.store(group=group, name=budget, node={}, package="_global_")
-    store.store(group="model", name=choices.model, node=_thawed(choices.model_class, {}))
-    values = choices.dataset_values
-    store.store(group="dataset", name=choices.dataset, node=_thawed(choices.dataset_class, values))
-    for group, schema in GROUPS.items():
-        store.store(group=f"{group}_schema", name="base", node=_thawed(schema, {}), package=group)
+        for budget in {"demo", "short", "paper", *schema.budgets}:
+            node = dict(schema.budgets.get(budget, {}))
+            store.store(group=group, name=budget, node=node, package="_global_")
+    more = [
+        ("preset", str, field(default="")),
+        ("init", dict[str, str], field(default_factory=dict)),
+    ]
+    store.store(group="model", name=choices.model, node=_thawed(model, *more))
+    dataset = record(choices.dataset_class, choices.dataset_values)
+    store.store(group="dataset", name=choices.dataset, node=_thawed(dataset))
+    for group, options in GROUPS.items():
+        node = _thawed(options())
+        store.store(group=f"{group}_schema", name="base", node=node, package=group)
     defaults: list[Any] = [
         *({f"{group}_schema": "base"} for group in GROUPS),
         {"budget": "short"},
@@ -266,70 +337,31 @@ def _store(choices: Choices, schemas: dict[str, type[Any]]) -> None:
         *({f"optional {group}": "${budget}"} for group in _BUDGET_GROUPS),
         "_self_",
     ]
-    store.store(name="run", node={"defaults": defaults, **SCALARS})
+    store.store(name="run", node={"defaults": defaults, "stages": {}, **SCALARS})
 
 
-def _explain(
-    error: Exception, overrides: list[str], schemas: dict[str, type[Any]], choices: Choices
-) -> UsageError:
+def _explain(error: Exception, words: list[str], choices: Choices) -> UsageError:
     text = f"{error}\n{error.__cause__ or ''}"
     missing = re.search(r"Could not find '(\w+)/([^']+)'", text)
     if missing:
         group, name = missing.groups()
-        options = re.findall(r"^\t(\S+)$", text, flags=re.MULTILINE)
+        known = re.findall(r"^\t(\S+)$", text, flags=re.MULTILINE)
         return UsageError(
-            f"unknown {group} '{name}'.{_did_you_mean(nearest(name, options))}\n"
-            f"  accepted: {', '.join(options)}"
+            f"unknown {group} '{name}'.{did_you_mean(nearest(name, known))}\n"
+            f"  accepted: {', '.join(known)}"
         )
     found = re.search(r"full_key: (\S+)", text)
-    if found:
-        key = re.sub(r"\[\d+\]$", "", found.group(1))
-        group, _, option = key.partition(".")
-        if group in schemas and option not in {f.name for f in fields(schemas[group])}:
-            return _no_such_option(key, schemas, choices)  # of a user's own YAML
-        # The last of several words for one option is the one in force.
-        word = next((w for w in reversed(overrides) if w.startswith(f"{key}=")), key)
-        return UsageError(f"{word}: expected {_expected(key, schemas)}")
-    return UsageError(text.splitlines()[0])
-
-
-def _expected(key: str, schemas: dict[str, type[Any]]) -> str:
-    group, _, option = key.partition(".")
-    if group in SCALARS:
-        return f"{_type_words(type(SCALARS[group]))}, e.g. {key}={format_value(SCALARS[group])}"
-    schema = schemas[group]
-    kind = get_type_hints(schema)[option]
-    default = next(default_of(f) for f in fields(schema) if f.name == option)
-    return f"{_type_words(kind)}, e.g. {key}={format_value(default)}"
-
-
-def _type_words(kind: Any) -> str:
-    names = {
-        int: "an integer",
-        float: "a float",
-        bool: "true or false",
-        str: "text",
-        tuple[int, ...]: "a list of integers",
-        tuple[str, ...]: "a list of words",
-        tuple[float, ...]: "a list of floats",
-    }
-    return names.get(kind, str(kind))
-
-
-def _build(values: dict[str, Any], choices: Choices) -> RunConfig:
-    groups = {name: record(schema, values[name]) for name, schema in _schemas(choices).items()}
-    scalars = {key: values[key] for key in SCALARS}
-    return RunConfig(model_name=choices.model, dataset_name=choices.dataset, **groups, **scalars)
-
-
-def record(schema: type[Any], values: Mapping[str, Any]) -> Any:
-    """Returns the frozen record of `schema` with `values`; lists become tuples.
-
-    Raises:
-        UsageError: If the record refuses a value, or a key is not one of its fields.
-    """
-    known = {f.name for f in fields(schema)}
-    unknown = sorted(set(values) - known)
-    if unknown:
-        raise UsageError(f"{schema.__name__} has no option {', '.join(unknown)}")
-    return schema(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+    if not found:
+        return UsageError(text.splitlines()[0])
+    key = re.sub(r"\[\d+\]$", "", found.group(1))
+    # The last of several words for one option is the one in force.
+    word = next((w for w in reversed(words) if w.startswith(f"{key}=")), key)
+    if key in SCALARS:
+        return UsageError(f"{word}: {expected(key, type(SCALARS[key]), SCALARS[key])}")
+    group, _, name = key.partition(".")
+    if group not in choices.schemas:
+        return UsageError(text.splitlines()[0])
+    if name not in options_of(choices.schemas[group]):
+        return choices.no_such_option(key)  # of a user's own YAML
+    option = options_of(choices.schemas[group])[name]
+    return UsageError(f"{word}: {expected(key, option.kind, option.default)}")

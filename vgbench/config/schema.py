@@ -1,5 +1,6 @@
 """The typed options of a run besides those of its model and data set; torch-free."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,6 +34,19 @@ class BudgetConfig:
             if getattr(self, key) <= 0:
                 raise UsageError(f"budget.{key}={getattr(self, key)}: expected a positive number")
 
+    def share(self, devices: int) -> int:
+        """Returns the clips per step of each device.
+
+        Raises:
+            UsageError: If they cannot share a batch equally.
+        """
+        if self.batch_size % devices:
+            raise UsageError(
+                f"budget.batch_size={self.batch_size}: {devices} devices cannot share it equally; "
+                f"expected a multiple of trainer.devices={devices}"
+            )
+        return self.batch_size // devices
+
 
 @dataclass(frozen=True)
 class TrainerConfig:
@@ -40,7 +54,7 @@ class TrainerConfig:
 
     Attributes:
         accelerator: One of `ACCELERATORS`.
-        devices: Number of devices; 1, as training on several is not supported yet (evaluation is).
+        devices: Number of devices, one process each; they share every batch equally.
         precision: One of `PRECISIONS`, e.g. `32-true`, `bf16-mixed`.
         threads: CPU threads; 0 leaves torch's choice.
         keep_memory: Apply the allocator setting of `vgbench.runtime.keep_memory` on CPU runs.
@@ -62,11 +76,8 @@ class TrainerConfig:
                 raise UsageError(
                     f"trainer.{key}={getattr(self, key)}: expected one of {', '.join(accepted)}"
                 )
-        if self.devices != 1:
-            raise UsageError(
-                f"trainer.devices={self.devices}: training runs on one device so far; expected 1\n"
-                "  evaluation runs on several: torchrun --nproc-per-node 2 -m vgbench eval RUN"
-            )
+        if self.devices < 1:
+            raise UsageError(f"trainer.devices={self.devices}: expected 1 or more")
 
 
 @dataclass(frozen=True)
@@ -109,8 +120,47 @@ class ProtocolConfig:
 
 
 @dataclass(frozen=True)
+class StageConfig(BudgetConfig):
+    """How one stage before the model itself is trained: a budget of its own.
+
+    Attributes:
+        protocols: What `vgbench eval` measures the stage by when no protocol is named.
+    """
+
+    protocols: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class StagesConfig:
+    """How the stages that the model declares are trained.
+
+    Attributes:
+        seed: Seed of every stage; not the run's, so that runs of all seeds share stages.
+        of: Each stage by its name.
+    """
+
+    seed: int = 0
+    of: Mapping[str, StageConfig] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class RunConfig:
-    """Everything that decides a run."""
+    """Everything that decides a run.
+
+    Attributes:
+        model_name: Registered name of the model.
+        dataset_name: Name of the data set.
+        model: Options of the model.
+        dataset: Options of the data set.
+        budget: How long it trains.
+        trainer: Where and how it computes.
+        logger: Where scalars go.
+        protocol: What it is measured by.
+        stages: How the models that are trained before it are trained.
+        init: Stages that are not trained: artefact, run folder or checkpoint by name of the stage.
+        seed: Seed of the run.
+        deterministic: Whether only deterministic algorithms are used.
+    """
 
     model_name: str
     dataset_name: str
@@ -120,8 +170,13 @@ class RunConfig:
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     logger: LoggerConfig = field(default_factory=LoggerConfig)
     protocol: ProtocolConfig = field(default_factory=ProtocolConfig)
+    stages: StagesConfig = field(default_factory=StagesConfig)
+    init: Mapping[str, str] = field(default_factory=dict)
     seed: int = 0
     deterministic: bool = False
+
+    def __post_init__(self) -> None:
+        self.budget.share(self.trainer.devices)
 
 
 # The groups with a fixed schema; `model` and `dataset` have one per name.

@@ -7,19 +7,30 @@ from typing import Any
 import yaml
 
 from vgbench.config.catalog import dataset_schema
-from vgbench.config.compose import record
-from vgbench.config.schema import GROUPS, SCALARS, RunConfig
+from vgbench.config.schema import GROUPS, SCALARS, RunConfig, StageConfig, StagesConfig
 from vgbench.errors import UsageError
 from vgbench.registry import MODELS
+from vgbench.types import record
 
 # What may change when a run is resumed: nothing that decides the numbers.
 _MAY_CHANGE = ("trainer", "logger", "protocol")
 _MAY_CHANGE_OPTIONS = ("budget.kclips", "budget.checkpoint_kclips", "budget.sample_kclips")
 
 
+def to_plain(config: RunConfig) -> dict[str, Any]:
+    """Returns the resolved options of a run, nested as the words that set them."""
+    values: dict[str, Any] = _plain(asdict(config))
+    stages, init = values.pop("stages"), values.pop("init")
+    if init:
+        values["model"]["init"] = init
+    if config.stages != StagesConfig():
+        values["stages"] = {"seed": stages["seed"], **stages["of"]}
+    return values
+
+
 def to_yaml(config: RunConfig) -> str:
-    """Returns the resolved options of a run."""
-    text: str = yaml.safe_dump(_plain(asdict(config)), sort_keys=False, allow_unicode=True)
+    """Returns `to_plain` as YAML."""
+    text: str = yaml.safe_dump(to_plain(config), sort_keys=False, allow_unicode=True)
     return text
 
 
@@ -31,15 +42,19 @@ def from_yaml(text: str) -> RunConfig:
         UnknownNameError: If the model is not installed.
     """
     values = yaml.safe_load(text)
+    init, stages = values["model"].pop("init", {}), values.get("stages", {})
     schemas = {
         "model": MODELS.get(values["model_name"]),
         "dataset": dataset_schema(values["dataset_name"]),
         **GROUPS,
     }
-    groups = {name: record(schema, values[name]) for name, schema in schemas.items()}
-    scalars = {key: values[key] for key in SCALARS}
-    names = {key: values[key] for key in ("model_name", "dataset_name")}
-    return RunConfig(**names, **groups, **scalars)
+    of = {name: record(StageConfig, one) for name, one in stages.items() if name != "seed"}
+    return RunConfig(
+        **{key: values[key] for key in ("model_name", "dataset_name", *SCALARS)},
+        **{name: record(schema, values[name]) for name, schema in schemas.items()},
+        stages=StagesConfig(stages.get("seed", 0), of),
+        init=init,
+    )
 
 
 def resumed(saved: RunConfig, composed: RunConfig) -> RunConfig:
@@ -71,7 +86,7 @@ def resumed(saved: RunConfig, composed: RunConfig) -> RunConfig:
 
 def differences(a: RunConfig, b: RunConfig) -> dict[str, tuple[Any, Any]]:
     """Returns the options in which two runs differ, as `group.option: (value, value)`."""
-    old, new = _flat(asdict(a)), _flat(asdict(b))
+    old, new = _flat(to_plain(a)), _flat(to_plain(b))
     keys = [*old, *(key for key in new if key not in old)]
     return {k: (old.get(k), new.get(k)) for k in keys if old.get(k) != new.get(k)}
 
@@ -80,7 +95,7 @@ def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in values.items():
         if isinstance(value, Mapping):
-            flat |= {f"{key}.{inner}": item for inner, item in value.items()}
+            flat |= {f"{key}.{inner}": item for inner, item in _flat(value).items()}
         else:
             flat[key] = value
     return flat

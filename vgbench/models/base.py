@@ -1,26 +1,49 @@
 """The contract every method fulfils, and the training loop's part that all methods share."""
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import pytorch_lightning as pl
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from vgbench.errors import DivergenceError, FrameLimitError, UsageError
+from vgbench.errors import (
+    CheckpointError,
+    DivergenceError,
+    ExplodedLossError,
+    FrameLimitError,
+    UsageError,
+)
 from vgbench.nn.ema import WeightAverage
 from vgbench.nn.noise import GeneratorLike, seeded_generator
+from vgbench.nn.processes import average_, process_mean
 from vgbench.seeds import stream_seed
 from vgbench.types import ModelConfig, SampleRequest, VideoSpec
 from vgbench.video import to_model_range
 
 # Largest number of frames that `sample` asks of a generator at once; bounds memory.
 _FRAMES_PER_CHUNK = 256
+
+
+class Clips(NamedTuple):
+    """Some clips, real or generated.
+
+    Attributes:
+        video: Their frames, in [-1, 1].
+        times: When each frame is, in the unit of the sampling policy: frames, unless it says
+            otherwise.
+        labels: Class of each clip, -1 for none.
+    """
+
+    video: Float[Tensor, "b c t h w"]
+    times: Float[Tensor, "b t"]
+    labels: Int[Tensor, " b"]
 
 
 class VideoGAN(pl.LightningModule, ABC):
@@ -66,13 +89,11 @@ class VideoGAN(pl.LightningModule, ABC):
         """The clips this method trains on."""
 
     @abstractmethod
-    def train_clips(
-        self, real: Float[Tensor, "b c t h w"], optimizers: Sequence[Optimizer]
-    ) -> dict[str, Tensor]:
+    def train_clips(self, real: Clips, optimizers: Sequence[Optimizer]) -> dict[str, Tensor]:
         """Makes one training step on a batch of real clips and returns scalars to log.
 
         Args:
-            real: Clips in [-1, 1].
+            real: The batch of this process.
             optimizers: Those of `configure_optimizers`, in its order.
 
         Raises:
@@ -138,14 +159,48 @@ class VideoGAN(pl.LightningModule, ABC):
             f"{type(self).__name__} has no separate appearance and motion; leave out --grid"
         )
 
+    @property
+    def anchor_distance(self) -> int:
+        """Frames between the anchors of `motion_trajectory`; the first one is at time 0.
+
+        Raises:
+            UsageError: If the method has no motion codes over time.
+        """
+        raise UsageError(self._no_trajectory)
+
+    def motion_trajectory(
+        self, n: int, times: Float[Tensor, " t"], generator: GeneratorLike
+    ) -> Float[Tensor, "n t d"]:
+        """Returns the motion codes of `n` videos at some times.
+
+        Args:
+            n: Number of videos.
+            times: In frames, ascending.
+            generator: As in `sample`; the codes are those of the videos it returns.
+
+        Raises:
+            UsageError: If the method has no motion codes over time.
+        """
+        raise UsageError(self._no_trajectory)
+
+    @property
+    def _no_trajectory(self) -> str:
+        return f"{type(self).__name__} has no motion codes over time; leave out --trajectory"
+
     @contextmanager
     def evaluating(self) -> Iterator[None]:
-        """Puts every layer into eval mode inside, and back into its own mode afterwards."""
+        """Puts every layer into eval mode inside, and back into its own mode afterwards.
+
+        Numbers are drawn in the precision of the weights, as they are while training.
+        """
         modes = {module: module.training for module in self.modules()}
+        precision = torch.get_default_dtype()
+        torch.set_default_dtype(next(self.parameters()).dtype)
         self.eval()
         try:
             yield
         finally:
+            torch.set_default_dtype(precision)
             for module, training in modes.items():
                 module.training = training
 
@@ -157,6 +212,11 @@ class VideoGAN(pl.LightningModule, ABC):
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(stream_seed(self.seed, "init"))
             yield
+
+    @property
+    def world_size(self) -> int:
+        """Processes that train together; 1 outside a trainer."""
+        return 1 if self._trainer is None else self.trainer.world_size
 
     def clip_generators(self, stream: str, n: int) -> list[torch.Generator]:
         """Returns one generator per clip of this process's share of the current step.
@@ -174,39 +234,93 @@ class VideoGAN(pl.LightningModule, ABC):
 
     def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
         """Converts the uint8 clips of a batch on the device to floats in [-1, 1]."""
-        return {**batch, "video": to_model_range(batch["video"])}
+        return {**batch, "video": to_model_range(batch["video"]).to(self.dtype)}
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Tensor]:
         """Trains on one batch and advances `clips_seen` and the weight average."""
-        real = batch["video"]
+        real = Clips(batch["video"], batch["t"], batch["label"])
         found = self.optimizers()
         # LightningOptimizer has an optimiser's methods without being a subclass of it.
         optimizers = cast(list[Optimizer], found if isinstance(found, list) else [found])
         scalars = self.train_clips(real, optimizers)
-        clips = real.shape[0] * self.trainer.world_size
+        clips = len(real.video) * self.world_size
         if self.generator_ema is not None:
-            self.generator_ema.update(self.generator, clips)
+            self.generator_ema.update(self.generator, clips, self.clips_seen)
         self.clips_seen += clips
-        return scalars
+        return self._over_processes(scalars)
 
-    def descend(self, loss: Tensor, optimizer: Optimizer, name: str) -> None:
+    def _over_processes(self, scalars: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Means over the processes' shares of the batch."""
+        if self.world_size == 1 or not scalars:
+            return scalars
+        values = [value.detach().to(self.device, torch.float32) for value in scalars.values()]
+        return dict(zip(scalars, process_mean(torch.stack(values)), strict=True))
+
+    def descend(
+        self, loss: Tensor, optimizer: Optimizer, name: str, limit: float = math.inf
+    ) -> None:
         """Makes one optimiser step on `loss`, leaving the weights untouched if it is not finite.
+
+        Where processes share a batch, `loss` is the mean over this one's share; its gradients are
+        averaged, so all make the same step, or all raise.
+
+        Args:
+            loss: What is to become smaller.
+            optimizer: Of the parameters that are to make it so.
+            name: Name of the loss in messages.
+            limit: Largest magnitude that a run which can still succeed would have.
 
         Raises:
             DivergenceError: If the loss or a gradient is NaN or infinite; names `name`.
+            ExplodedLossError: If the loss is beyond the limit.
         """
-        if not torch.isfinite(loss):
-            raise DivergenceError(f"the {name} loss is {float(loss.detach())}")
+        value = process_mean(loss.detach())
+        if not torch.isfinite(value):
+            raise DivergenceError(f"the {name} loss is {float(value)}")
+        if value.abs() > limit:
+            raise ExplodedLossError(f"the {name} loss is {float(value):g}, beyond {limit:g}")
         optimizer.zero_grad(set_to_none=True)
         if self._trainer is None:
             torch.autograd.backward(loss)
         else:
             self.manual_backward(loss)
-        gradients = [p.grad for group in optimizer.param_groups for p in group["params"]]
-        norms = torch._foreach_norm([g for g in gradients if g is not None])
+        found = [p.grad for group in optimizer.param_groups for p in group["params"]]
+        gradients = [gradient for gradient in found if gradient is not None]
+        average_(gradients)
+        norms = torch._foreach_norm(gradients)
         if not torch.isfinite(torch.stack(norms)).all():
             raise DivergenceError(f"the gradient of the {name} loss is not finite")
         optimizer.step()
+
+    # Stages: models trained before this one, whose weights it starts from.
+
+    def start_from(self, stage: str, weights: Mapping[str, Tensor]) -> None:
+        """Takes over the weights of a finished stage; a method that declares stages implements it.
+
+        Called once per stage, in their order, before the first step of a new run; never on resume.
+
+        Args:
+            stage: Name of the stage.
+            weights: What the stage's model exports; see `export`.
+
+        Raises:
+            CheckpointError: If the method has no such stage, or the weights do not fit.
+        """
+        raise CheckpointError(f"{type(self).__name__} takes no weights of a stage '{stage}'")
+
+    def export(self) -> dict[str, Tensor]:
+        """Returns the weights that a model of a later stage may start from.
+
+        By default those of the generator that samples, as `generator.*`, and those of every other
+        network under the name of its attribute, e.g. `discriminator.*`.
+        """
+        networks = {**dict(self.named_children()), "generator": self.sampler}
+        networks.pop("generator_ema", None)
+        return {
+            f"{name}.{key}": value
+            for name, network in networks.items()
+            for key, value in network.state_dict().items()
+        }
 
     # Checkpoints hold plain values only, so they load with `weights_only=True`.
 
@@ -218,6 +332,7 @@ class VideoGAN(pl.LightningModule, ABC):
             "spec": asdict(self.spec),
             "seed": self.seed,
             "clips_seen": self.clips_seen,
+            "max_frames": self.max_frames,
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:

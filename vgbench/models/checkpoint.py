@@ -3,7 +3,6 @@
 import hashlib
 import pickle
 import zipfile
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from vgbench import __version__
 from vgbench.errors import CheckpointError
 from vgbench.models.base import VideoGAN
 from vgbench.registry import MODELS, load_target
-from vgbench.types import ModelConfig, VideoSpec
+from vgbench.types import ModelConfig, VideoSpec, record, unknown_options
 
 # Raised by one whenever an older reader would misunderstand a newer file.
 FORMAT = 1
@@ -80,14 +79,13 @@ def config_from(about: dict[str, Any]) -> ModelConfig:
         UnknownNameError: If the model is not installed.
     """
     schema = MODELS.get(about["model"])
-    values = {k: tuple(v) if isinstance(v, list) else v for k, v in about["config"].items()}
-    unknown = sorted(set(values) - {option.name for option in fields(schema)})
+    unknown = unknown_options(schema, about["config"])
     if unknown:
         raise CheckpointError(
             f"the checkpoint has options that '{about['model']}' of vgbench {__version__} does "
             f"not know: {', '.join(unknown)}\n  it was written by vgbench {about.get('version')}"
         )
-    config: ModelConfig = schema(**values)
+    config: ModelConfig = record(schema, about["config"])
     return config
 
 

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from vgbench.errors import UsageError
 from vgbench.nn.grid_sample import sample_bilinear
+from vgbench.nn.noise import GeneratorLike, normal, uniform
 from vgbench.nn.upfirdn import downsample2d, upsample2d
 
 # Daubechies' least asymmetric wavelet of 12 taps (sym6), low-pass.
@@ -38,30 +39,30 @@ _SYM6 = (
     -0.007800708325034148,
 )
 _BORDER = len(_SYM6) // 4  # pixels that the filter reaches beyond the image
+_CPU = torch.device("cpu")
 # The filter is not quite symmetric: by so many pixels its centre of mass is off its middle.
 _OFF_CENTRE = sum(i * tap for i, tap in enumerate(_SYM6)) / (2 * sum(_SYM6)) - (len(_SYM6) - 1) / 4
 
 
 @dataclass(frozen=True)
 class Dice:
-    """Random numbers of `n` clips from one generator.
+    """Random numbers of `n` clips, on the CPU to be the same on every device.
 
     Attributes:
         n: Number of clips.
-        generator: Where the numbers come from; they lie on its device.
+        generator: Where the numbers come from: one generator, or one per clip.
     """
 
     n: int
-    generator: torch.Generator
+    generator: GeneratorLike
 
     def uniform(self, low: float, high: float) -> Float[Tensor, " n"]:
         """Returns numbers in [low, high)."""
-        drawn = torch.rand(self.n, generator=self.generator, device=self.generator.device)
-        return low + (high - low) * drawn
+        return low + (high - low) * uniform(self.n, (), self.generator, _CPU)
 
     def normal(self, std: float) -> Float[Tensor, " n"]:
         """Returns normal numbers of mean 0."""
-        return std * torch.randn(self.n, generator=self.generator, device=self.generator.device)
+        return std * normal(self.n, (), self.generator, _CPU)
 
     def maybe(self, strength: float, *values: Tensor, otherwise: float) -> list[Tensor]:
         """Returns the values of some clips, each chosen with probability `strength`."""
@@ -118,12 +119,11 @@ def draw_colours(dice: Dice, strength: float) -> Float[Tensor, "n 4 4"]:
     (flipped,) = dice.maybe(strength, dice.uniform(0.0, 2.0).floor(), otherwise=0.0)
     (hue,) = dice.maybe(strength, dice.uniform(-math.pi, math.pi), otherwise=0.0)
     (saturation,) = dice.maybe(strength, torch.exp2(dice.normal(1.0)), otherwise=1.0)
-    device = dice.generator.device
-    luma = torch.full((3, 3), 1 / 3, device=device)  # projection onto grey
-    chroma = torch.eye(3, device=device) - luma
+    luma = torch.full((3, 3), 1 / 3)  # projection onto grey
+    chroma = torch.eye(3) - luma
     # The cross product with the grey axis, which turns colours by a right angle around it.
-    turn = torch.tensor([[0.0, -1, 1], [1, 0, -1], [-1, 1, 0]], device=device) / math.sqrt(3)
-    brighter = torch.eye(4, device=device).repeat(dice.n, 1, 1)
+    turn = torch.tensor([[0.0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / math.sqrt(3)
+    brighter = torch.eye(4).repeat(dice.n, 1, 1)
     brighter[:, :3, 3] = brightness[:, None]
     return _composed(
         [
@@ -174,31 +174,29 @@ def _margins(inverse: Float[Tensor, "n 3 3"], w: int, h: int) -> tuple[int, int]
 
 
 class Augmentation(nn.Module):
-    """The "bgc" pipeline of ADA with a strength that follows the overfitting of D.
+    """The "bgc" pipeline of ADA.
 
     Args:
-        target: Overfitting to be held: the mean sign of D's logits of real clips.
-        speed_kclips: Clips, in thousands, in which the strength moves by one at most.
-        strength: Probability of each transformation at the start.
+        strength: Probability of each transformation.
+
+    Attributes:
+        strength: The same, `[]`; part of the state.
     """
 
     strength: Tensor
 
-    def __init__(
-        self, target: float = 0.6, speed_kclips: float = 500.0, strength: float = 0.0
-    ) -> None:
+    def __init__(self, strength: float = 0.0) -> None:
         super().__init__()
-        self.target, self.speed_kclips = target, speed_kclips
         self.register_buffer("strength", torch.tensor(strength))
 
     def forward(
-        self, video: Float[Tensor, "b c t h w"], generator: torch.Generator
+        self, video: Float[Tensor, "b c t h w"], generator: GeneratorLike
     ) -> Float[Tensor, "b c t h w"]:
         """Returns the clips, each transformed by one draw for all its frames.
 
         Args:
             video: Clips in [-1, 1], of three colours.
-            generator: Where random numbers come from, on the CPU to be the same on every device.
+            generator: Where random numbers come from: one generator, or one per clip.
 
         Raises:
             UsageError: If there are not three colours.
@@ -210,25 +208,56 @@ class Augmentation(nn.Module):
         if strength == 0:
             return video
         dice = Dice(b, generator)
-        geometry = draw_geometry(dice, strength, w, h)
-        colours = draw_colours(dice, strength).to(video)
-        moved = move_pixels(rearrange(video, "b c t h w -> b (c t) h w"), geometry)
-        pixels = rearrange(moved, "b (c t) h w -> b c (t h w)", c=c)
-        pixels = torch.baddbmm(colours[:, :3, 3:], colours[:, :3, :3], pixels)
+        # in few bits a position would be off by pixels; the numbers are drawn on the CPU
+        with _full_precision("cpu"), _full_precision(video.device.type):
+            video = video.to(torch.promote_types(video.dtype, torch.float32))
+            geometry = draw_geometry(dice, strength, w, h)
+            colours = draw_colours(dice, strength).to(video)
+            moved = move_pixels(rearrange(video, "b c t h w -> b (c t) h w"), geometry)
+            pixels = rearrange(moved, "b (c t) h w -> b c (t h w)", c=c)
+            pixels = torch.baddbmm(colours[:, :3, 3:], colours[:, :3, :3], pixels)
         return rearrange(pixels, "b c (t h w) -> b c t h w", t=t, h=h)
 
+
+class AdaptiveAugmentation(Augmentation):
+    """The same with a probability that follows the overfitting of the discriminator.
+
+    All that it remembers is part of the state.
+
+    Source: ADA, section 3.1 (heuristic r_t).
+
+    Args:
+        strength: Probability of each transformation at the start.
+        target: Overfitting to be held: the mean sign of D's logits of real clips.
+        kclips: Clips, in thousands, in which the probability can go from 0 to 1.
+    """
+
+    signs: Tensor
+    clips: Tensor
+
+    def __init__(self, strength: float = 0.0, target: float = 0.6, kclips: float = 500.0) -> None:
+        super().__init__(strength)
+        self.target, self.kclips = target, kclips
+        self.register_buffer("signs", torch.tensor(0.0))
+        self.register_buffer("clips", torch.tensor(0.0))
+
     @torch.no_grad()
-    def adapt(self, overfitting: float, clips: int) -> None:
-        """Moves the strength towards the target overfitting.
+    def observe(self, sign: Float[Tensor, ""], clips: int) -> None:
+        """Remembers the mean sign of D's logits of so many real clips."""
+        self.signs += sign * clips
+        self.clips += clips
 
-        Args:
-            overfitting: Mean sign of D's logits of real clips since the last call.
-            clips: Clips shown to D since the last call.
+    @torch.no_grad()
+    def adapt(self) -> None:
+        """Moves the probability by the clips since the last call, towards the target."""
+        direction = (self.signs - self.target * self.clips).sign()
+        self.strength.add_(direction * self.clips / (self.kclips * 1000)).clamp_(0, 1)
+        self.signs.zero_()
+        self.clips.zero_()
 
-        Source: ADA, section 3.1 (heuristic r_t).
-        """
-        direction = (overfitting > self.target) - (overfitting < self.target)
-        self.strength.add_(direction * clips / (self.speed_kclips * 1000)).clamp_(0, 1)
+
+def _full_precision(device: str) -> torch.autocast:
+    return torch.autocast(device, enabled=False)
 
 
 def _composed(steps: list[Tensor]) -> Tensor:

@@ -7,6 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from vgbench.nn.processes import process_count, process_mean
+
 # Numbers that make up one row while statistics are summed: 16 KiB of float32 stay in the cache.
 _WIDTH = 4096
 
@@ -56,12 +58,16 @@ class _Normalize(torch.autograd.Function):
 class RowBatchNorm(nn.BatchNorm1d):
     """`BatchNorm1d` of rows `[n, c]` whose training statistics on the CPU are `row_moments`.
 
+    Where processes share a batch, statistics are those of the global batch.
+
     Source: Ioffe and Szegedy, "Batch normalization" (ICML 2015), algorithm 1.
     """
 
     def forward(self, input: Float[Tensor, "n c"]) -> Float[Tensor, "n c"]:  # noqa: A002
         """Returns the normalised rows; in training the running statistics take a step."""
         n = input.shape[0]
+        if self.training and process_count() > 1:
+            return self._shared(input)
         plain = input.dtype == self.weight.dtype and not input.is_cuda
         if not (self.training and plain and n > 1):
             return super().forward(input)
@@ -72,6 +78,18 @@ class RowBatchNorm(nn.BatchNorm1d):
             input, self.weight, self.bias, mean, var, self.eps
         )
         return out
+
+    def _shared(self, rows: Tensor) -> Tensor:
+        """Normalises by the moments of all processes' rows; as many rows in each."""
+        wide = rows.to(torch.promote_types(rows.dtype, torch.float32))
+        mean = process_mean(wide.mean(dim=0))
+        centred = wide - mean
+        var = process_mean(centred.square().mean(dim=0))
+        n = len(rows) * process_count()
+        with torch.no_grad():
+            self._track(mean, var * (n / (n - 1)))
+        normalised = centred * (var + self.eps).rsqrt() * self.weight + self.bias
+        return normalised.to(rows.dtype)
 
     def _track(self, mean: Tensor, unbiased: Tensor) -> None:
         assert self.running_mean is not None

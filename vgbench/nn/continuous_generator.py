@@ -2,12 +2,13 @@
 
 from einops import rearrange, repeat
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
-from vgbench.nn.mapping import MappingNetwork
+from vgbench.nn.motion import MotionEncoder
+from vgbench.nn.styled_generator import StyledGenerator
 
 
-class ContinuousGenerator(nn.Module):
+class ContinuousGenerator(StyledGenerator):
     """A content code per video, a motion code per moment, and an image network of both.
 
     Source: StyleGAN-V (CVPR 2022), section 3; state-dict names are those of
@@ -15,39 +16,17 @@ class ContinuousGenerator(nn.Module):
 
     Args:
         synthesis: Network from styles `[n, l, d]`, motion codes `[n, m]` and whether running
-            averages are updated to images `[n, c, h, w]`; its `motion_encoder` is a
-            `vgbench.nn.motion.MotionEncoder`.
+            averages are updated to images `[n, c, h, w]`; it has a `motion_encoder`.
         mapping: Mapping network.
         num_ws: Styles that `synthesis` takes.
     """
 
-    def __init__(self, synthesis: nn.Module, mapping: MappingNetwork, num_ws: int) -> None:
-        super().__init__()
-        self.num_ws = num_ws
-        self.synthesis, self.mapping = synthesis, mapping
-
-    def styles(
-        self,
-        z: Float[Tensor, "b z"],
-        c: Float[Tensor, "b k"] | None = None,
-        truncation_psi: float = 1.0,
-        update_emas: bool = False,
-    ) -> Float[Tensor, "b l d"]:
-        """Returns the style of each latent, repeated for every layer.
-
-        Args:
-            z: Latents, standard normal.
-            c: Labels; looked at only by a network that has them.
-            truncation_psi: 1 for the full variety, less for more typical content.
-            update_emas: Whether the mean style takes these into account.
-        """
-        w = self.mapping(z, c)
-        if update_emas:
-            self.mapping.update_average(w)
-        if truncation_psi != 1:
-            w = self.mapping.w_avg.lerp(w, truncation_psi)
-        ws: Tensor = repeat(w, "b d -> b l d", l=self.num_ws)
-        return ws
+    @property
+    def motion_encoder(self) -> MotionEncoder:
+        """The network that makes motion codes."""
+        encoder = self.synthesis.get_submodule("motion_encoder")
+        assert isinstance(encoder, MotionEncoder)
+        return encoder
 
     def motion(
         self,
@@ -56,7 +35,7 @@ class ContinuousGenerator(nn.Module):
         c: Float[Tensor, "b k"] | None = None,
     ) -> Float[Tensor, "b t m"]:
         """Returns the motion codes of each video at its times; see `MotionEncoder`."""
-        codes: Tensor = self.synthesis.get_submodule("motion_encoder")(t, motion_z, c)
+        codes: Tensor = self.motion_encoder(t, motion_z, c)
         return codes
 
     def frames(

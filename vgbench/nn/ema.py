@@ -15,19 +15,31 @@ class WeightAverage(nn.Module):
     Args:
         network: The network to follow.
         half_life_kclips: Training clips, in thousands, after which an old value counts half.
+        rampup: Early on, the half-life is no more than this share of the clips seen, so that the
+            first weights are soon forgotten; 0 for the full half-life from the start.
 
-    Source: ProGAN (ICLR 2018), section "evaluation"; half-life in images as in StyleGAN2.
+    Source: ProGAN (ICLR 2018), section "evaluation"; half-life in images as in StyleGAN2, its
+    ramp-up as in StyleGAN2-ADA (NeurIPS 2020).
     """
 
-    def __init__(self, network: nn.Module, half_life_kclips: float) -> None:
+    def __init__(self, network: nn.Module, half_life_kclips: float, rampup: float = 0.0) -> None:
         super().__init__()
         self.network = copy.deepcopy(network).eval().requires_grad_(False)
-        self.half_life_kclips = half_life_kclips
+        self.half_life_kclips, self.rampup = half_life_kclips, rampup
 
     @torch.no_grad()
-    def update(self, network: nn.Module, clips: int) -> None:
-        """Moves the average towards `network` by the weight of `clips` training clips."""
-        keep = 0.5 ** (clips / (self.half_life_kclips * 1000))
+    def update(self, network: nn.Module, clips: int, seen: int) -> None:
+        """Moves the average towards `network`.
+
+        Args:
+            network: The trained network.
+            clips: Clips of the step that was made.
+            seen: Clips seen before it.
+        """
+        half_life = self.half_life_kclips * 1000
+        if self.rampup:
+            half_life = min(half_life, seen * self.rampup)
+        keep = 0.5 ** (clips / half_life) if half_life else 0.0
         averages: list[Tensor] = list(self.network.parameters())
         values = [p.detach() for p in network.parameters()]
         torch._foreach_lerp_(averages, values, 1 - keep)

@@ -5,6 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vgbench.nn.equalized import EqualLinear
+from vgbench.nn.processes import process_mean
 
 
 def normalize_2nd_moment(x: Float[Tensor, "n d"], eps: float = 1e-8) -> Float[Tensor, "n d"]:
@@ -77,4 +78,5 @@ class MappingNetwork(nn.Module):
     def update_average(self, w: Float[Tensor, "n w"]) -> None:
         """Moves `w_avg` towards the mean of a batch of styles; called once per training step."""
         assert self.w_avg_beta is not None
-        self.w_avg.copy_(torch.lerp(w.detach().mean(dim=0), self.w_avg, self.w_avg_beta))
+        mean = process_mean(w.detach().to(self.w_avg.dtype).mean(dim=0))
+        self.w_avg.copy_(torch.lerp(mean, self.w_avg, self.w_avg_beta))

@@ -6,6 +6,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vgbench.errors import UsageError
+from vgbench.nn.processes import gathered, share_of
 
 
 def minibatch_std(
@@ -13,7 +14,8 @@ def minibatch_std(
 ) -> Float[Tensor, "n c2 h w"]:
     """Returns `x` with one more channel: the mean standard deviation within its group.
 
-    A group is every `n / group_size`-th sample of the batch.
+    A group is every `n / group_size`-th sample of the batch, the global one where processes share
+    it.
 
     Args:
         x: The map.
@@ -25,13 +27,15 @@ def minibatch_std(
 
     Source: "Progressive Growing of GANs" (ICLR 2018), section 3; grouped as in StyleGAN2.
     """
-    n, _, h, w = x.shape
+    whole = gathered(x)
+    n, _, h, w = whole.shape
     group_size = min(group_size, n)
     if n % group_size:
         raise UsageError(
             f"a batch of {n} does not divide into groups of {group_size} for the minibatch "
             f"standard deviation; choose a batch size that is a multiple of {group_size}"
         )
-    groups = rearrange(x, "(g m) c h w -> g m c h w", g=group_size)
+    groups = rearrange(whole, "(g m) c h w -> g m c h w", g=group_size)
     std = (groups.var(dim=0, correction=0) + eps).sqrt().mean(dim=(1, 2, 3))
-    return torch.cat([x, repeat(std, "m -> (g m) 1 h w", g=group_size, h=h, w=w)], dim=1)
+    channel = repeat(std, "m -> (g m) 1 h w", g=group_size, h=h, w=w)
+    return torch.cat([x, share_of(channel)], dim=1)

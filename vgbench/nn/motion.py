@@ -91,7 +91,7 @@ class TimeEncoder(nn.Module):
 
 def log_spaced_frequencies(config: MotionConfig) -> Float[Tensor, "1 f"]:
     """Returns angular frequencies in ascending order, periods spaced evenly in their logarithm."""
-    first, last = math.log2(config.min_period), math.log2(config.max_period)
+    first, last = math.log2(config.shortest_period), math.log2(config.max_period)
     periods = 2 ** torch.linspace(first, last, config.frequencies)
     return (2 * math.pi / periods).flip(0)[None]
 
@@ -100,7 +100,7 @@ class MotionEncoder(nn.Module):
     """From the noise of a video to its motion code at any time.
 
     Parameters have the names of the published code. Times are in frames; phases are computed in
-    float64, since sines at time 100 000 have no accuracy left in float32.
+    float64, since sines at time 100 000 have no accuracy left in float32. Autocast is not followed.
 
     Args:
         config: Options.
@@ -132,11 +132,20 @@ class MotionEncoder(nn.Module):
 
         Args:
             t: Times in frames, at least 0, in any order.
-            motion_z: Noise, standard normal, at least `config.noise_length(max(t))` vectors; what
-                lies beyond is not looked at, so a longer noise gives the same codes.
+            motion_z: Noise, standard normal, at least `config.noise_length(max(t))` vectors; more
+                of it gives the same codes.
             c: Condition, where the encoder has one.
         """
-        u = self.trajectory(motion_z[:, : self.config.noise_length(float(t.max()))], c)
+        with torch.autocast(t.device.type, enabled=False):
+            return self.codes(t, self.trajectory(motion_z, c))
+
+    def codes(self, t: Float[Tensor, "b t"], u: Float[Tensor, "b k u"]) -> Float[Tensor, "b t v"]:
+        """Returns the motion codes at some times of the curve through control points.
+
+        Args:
+            t: Times in frames, at least 0, in any order.
+            u: Control points of each video; see `trajectory`.
+        """
         knots, weights = self._knots(t)
         around = _around(u, knots, len(weights))
         if not self.config.fourier:
@@ -144,7 +153,11 @@ class MotionEncoder(nn.Module):
             mapped: Tensor = self.mapping(points.flatten(0, 1))
             return mapped.view_as(points)
         aligned = [self.time_encoder.aligners_predictor(point) for point in around]
-        return self._waves(t, u, around, knots) + _weighted(aligned, weights)
+        if self.config.curve in ("linear", "bspline"):
+            waves = self._anchored_waves(t, around[0], knots)
+        else:
+            waves = self._blended_waves(t, u, around, knots)
+        return waves + _weighted(aligned, weights)
 
     def trajectory(
         self, motion_z: Float[Tensor, "b l z"], c: Float[Tensor, "b c"] | None = None
@@ -169,24 +182,28 @@ class MotionEncoder(nn.Module):
         weights = [1 - a, a] if self.config.curve == "linear" else bspline_weights(a)
         return knots, [weight.to(t.dtype) for weight in weights]
 
-    def _waves(
+    def _anchored_waves(self, t: Tensor, u: Tensor, knots: Knots) -> Float[Tensor, "b t v"]:
+        """What is left of the waves of `u` when they are made to vanish at every control point."""
+        speed, phase = self.time_encoder.speeds(u), self.time_encoder.phases(u)
+        time = t.double()[..., None]
+        left = time - knots.position * self.config.distance
+        times = (time, left, left + self.config.distance)
+        here, before, after = (_sines(speed * moment + phase) for moment in times)
+        waves = here - torch.lerp(before, after, knots.position.to(here.dtype).expand_as(here))
+        return waves.to(t.dtype)
+
+    def _blended_waves(
         self, t: Tensor, u: Tensor, around: Sequence[Tensor], knots: Knots
     ) -> Float[Tensor, "b t v"]:
-        encoder, time = self.time_encoder, t.double()[..., None]
-        if self.config.curve in ("linear", "bspline"):
-            # what is left between two control points, where all waves are made to vanish
-            speed, phase = encoder.speeds(around[0]), encoder.phases(around[0])
-            left = time - knots.position * self.config.distance
-            times = (time, left, left + self.config.distance)
-            here, before, after = (_sines(speed * moment + phase) for moment in times)
-            waves = here - torch.lerp(before, after, knots.position.to(here.dtype).expand_as(here))
-            return waves.to(t.dtype)
-        _, weights = self._knots(t)
+        """Waves whose phase and frequency follow the curve."""
+        encoder, weights = self.time_encoder, bspline_weights(knots.position.to(t.dtype))
         phase = _weighted([encoder.phases(point) for point in around], weights)
         if self.config.curve == "bspline-time":
             speed = _weighted([encoder.speeds(point) for point in around], weights)
-            return _sines(speed * time + phase).to(t.dtype)
-        return _sines(self._angle(encoder.speeds(u), knots) + phase).to(t.dtype)
+            angle = speed * t.double()[..., None]
+        else:
+            angle = self._angle(encoder.speeds(u), knots)
+        return _sines(angle + phase).to(t.dtype)
 
     def _angle(self, speeds: Float[Tensor, "b k f"], knots: Knots) -> Float[Tensor, "b t f"]:
         """Returns the integral of the blended speeds from time 0, in float64."""

@@ -1,6 +1,6 @@
 """Random tensors drawn from explicit generators: one for all videos, or one per video."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Float
@@ -32,9 +32,26 @@ def normal(
     Raises:
         ValueError: If a sequence of generators does not have length `n`.
     """
+    return _drawn(torch.randn, n, shape, generator, device)
+
+
+def uniform(
+    n: int, shape: Sequence[int], generator: GeneratorLike, device: torch.device
+) -> Float[Tensor, "n ..."]:
+    """Returns `n` samples of the uniform distribution on [0, 1), float32; see `normal`."""
+    return _drawn(torch.rand, n, shape, generator, device)
+
+
+def _drawn(
+    draw: Callable[..., Tensor],
+    n: int,
+    shape: Sequence[int],
+    generator: GeneratorLike,
+    device: torch.device,
+) -> Float[Tensor, "n ..."]:
     if isinstance(generator, torch.Generator):
-        return torch.randn((n, *shape), generator=generator, device=generator.device).to(device)
+        return draw((n, *shape), generator=generator, device=generator.device).to(device)
     if len(generator) != n:
         raise ValueError(f"{len(generator)} generators for {n} samples")
-    draws = [torch.randn(tuple(shape), generator=g, device=g.device) for g in generator]
+    draws = [draw(tuple(shape), generator=g, device=g.device) for g in generator]
     return torch.stack(draws).to(device)

@@ -22,7 +22,7 @@ Route = Literal["depthwise", "matrix"]
 _SEPARABLE_FROM = 8
 # On CPU a matrix product wins for up-sampling by 4 of maps up to this size; a matrix costs
 # n multiplications per output, a convolution taps / up.
-_MATRIX_FROM_UP, _MATRIX_UP_TO_SIZE = 4, 52
+_MATRIX_FROM_UP, _MATRIX_UP_TO_SIZE = 4, 86
 # Separable filters this short are faster as one convolution in two dimensions than as two.
 _ONE_PASS_UP_TO = 4
 

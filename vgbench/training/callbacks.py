@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ from torch import Tensor
 from vgbench import media
 from vgbench.models.base import VideoGAN
 from vgbench.nn.noise import seeded_generator
+from vgbench.nn.processes import largest
 from vgbench.training.metrics_csv import MetricsCsv
 from vgbench.training.run_folder import RunFolder
 from vgbench.video import to_uint8
@@ -34,6 +36,7 @@ class Progress:
         clips_per_second: Over the last steps.
         seconds_left: Estimate for the rest.
         scalars: Latest averages of what the method logs.
+        stage: Which of the run's models is trained, e.g. `stage 1/2 image`; empty if there is one.
     """
 
     clips_seen: int
@@ -41,6 +44,7 @@ class Progress:
     clips_per_second: float
     seconds_left: float
     scalars: dict[str, float] = field(default_factory=dict)
+    stage: str = ""
 
 
 def crossed(interval_kclips: float, before: int, after: int) -> bool:
@@ -60,6 +64,10 @@ class StopAtBudget(pl.Callback):
     def __init__(self, total: int) -> None:
         self.total = total
 
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+        """Makes no step if the budget is reached already, by a run that is resumed."""
+        self.on_train_batch_end(trainer, pl_module)
+
     def on_train_batch_end(self, trainer: Any, pl_module: Any, *_: Any) -> None:
         """Stops after the step that reaches the budget."""
         if pl_module.clips_seen >= self.total:
@@ -69,7 +77,8 @@ class StopAtBudget(pl.Callback):
 class StopOnSignal(pl.Callback):
     """Ends training after the current step on SIGTERM, SIGUSR1 or Ctrl-C.
 
-    A second Ctrl-C interrupts at once.
+    A context manager: signals are caught inside, and between trainings. A second Ctrl-C interrupts
+    at once.
 
     Attributes:
         received: The signal that came, or None.
@@ -77,12 +86,23 @@ class StopOnSignal(pl.Callback):
 
     def __init__(self) -> None:
         self.received: signal.Signals | None = None
-        self._before: dict[signal.Signals, Any] = {}
+        self._before: list[dict[signal.Signals, Any]] = []
+
+    def __enter__(self) -> "StopOnSignal":
+        self._before.append(self._take_over())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.pop().items():
+            signal.signal(number, handler)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Takes over the signals; here, because Lightning sets its own handlers before."""
-        for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT):
-            self._before[number] = signal.signal(number, self._receive)
+        """Takes over the signals again: Lightning has set handlers of its own, for its loop."""
+        self._take_over()
+
+    def _take_over(self) -> dict[signal.Signals, Any]:
+        numbers = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
+        return {number: signal.signal(number, self._receive) for number in numbers}
 
     def _receive(self, number: int, _: FrameType | None) -> None:
         if self.received == signal.SIGINT == number:
@@ -90,15 +110,11 @@ class StopOnSignal(pl.Callback):
         self.received = signal.Signals(number)
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, *_: Any) -> None:
-        """Stops once a signal came."""
-        if self.received is not None:
+        """Stops once a signal came, to all processes after the same step."""
+        number = largest(int(self.received or 0), pl_module.device)
+        if number:
+            self.received = signal.Signals(number)
             trainer.should_stop = True
-
-    def restore(self) -> None:
-        """Puts the previous handlers back."""
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-        self._before.clear()
 
 
 class SaveCheckpoints(pl.Callback):
@@ -139,7 +155,7 @@ def link_or_copy(source: Path, target: Path) -> None:
 
 
 class SampleVideos(pl.Callback):
-    """Writes videos of the same latents every interval, so that progress can be watched."""
+    """Writes videos (or images) of the same latents every interval, to watch progress."""
 
     def __init__(self, folder: RunFolder, interval_kclips: float, fps: float, seed: int) -> None:
         self.folder = folder
@@ -160,7 +176,8 @@ class SampleVideos(pl.Callback):
         """Writes a grid of `count` videos and returns its path."""
         generators = [seeded_generator(self.seed, "eval", i) for i in range(count)]
         videos = to_uint8(model.sample(count, model.clips.frames, generators)).cpu().numpy()
-        path = self.folder.samples / f"kclip-{model.clips_seen / 1000:09.3f}.mp4"
+        suffix = ".png" if model.max_frames == 1 else ".mp4"
+        path = self.folder.samples / f"kclip-{model.clips_seen / 1000:09.3f}{suffix}"
         factor = max(1, 128 // model.spec.height)
         tiled = media.grid(videos, columns)
         media.write_clip(path, media.enlarge(tiled, factor), self.fps)
@@ -190,25 +207,26 @@ class Report(pl.Callback):
         self.tell = tell
         self.watched = watched
         self._sums: dict[str, Tensor] = {}
-        self._steps = 0
+        self._counts: Counter[str] = Counter()
         self._clips = 0
         self._since = 0.0
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         """Opens `metrics.csv` at the position of the run."""
-        self._csv = MetricsCsv(self.folder.metrics, pl_module.clips_seen)
+        if trainer.is_global_zero:
+            self._csv = MetricsCsv(self.folder.metrics, pl_module.clips_seen)
         self._since = time.monotonic()
         self._clips = pl_module.clips_seen
 
     def on_train_batch_end(
         self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Adds up the scalars of the step; reports when it is time."""
+        """Adds up the scalars of the step, not all of which every step has; reports in time."""
         for name, value in outputs.items():
             if isinstance(value, Tensor):
                 value = value.detach()
                 self._sums[name] = self._sums.get(name, torch.zeros_like(value)) + value
-        self._steps += 1
+                self._counts[name] += 1
         finished = pl_module.clips_seen >= self.total
         if finished or time.monotonic() - self._since >= _LOG_SECONDS:
             self._flush(trainer, pl_module)
@@ -216,7 +234,7 @@ class Report(pl.Callback):
     def _flush(self, trainer: pl.Trainer, model: VideoGAN) -> None:
         seconds = time.monotonic() - self._since
         rate = (model.clips_seen - self._clips) / max(seconds, 1e-9)
-        scalars = {name: float(value) / self._steps for name, value in self._sums.items()}
+        scalars = {name: float(value) / self._counts[name] for name, value in self._sums.items()}
         left = max(self.total - model.clips_seen, 0) / max(rate, 1e-9)
         if trainer.is_global_zero:
             watched = self.watched()
@@ -226,5 +244,5 @@ class Report(pl.Callback):
             for logger in trainer.loggers:
                 logger.log_metrics(scalars, step=model.clips_seen)
             self.tell(Progress(model.clips_seen, self.total, rate, left, scalars))
-        self._sums, self._steps = {}, 0
+        self._sums, self._counts = {}, Counter()
         self._clips, self._since = model.clips_seen, time.monotonic()

@@ -3,8 +3,9 @@
 import logging
 import signal
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from typing import Any
 
 import pytorch_lightning as pl
@@ -16,6 +17,7 @@ from vgbench.data.datamodule import ClipDataModule
 from vgbench.data.sources import VideoSource, open_dataset
 from vgbench.errors import (
     DivergenceError,
+    ExplodedLossError,
     InterruptedRunError,
     PreemptedError,
     UsageError,
@@ -23,6 +25,7 @@ from vgbench.errors import (
 )
 from vgbench.models.base import VideoGAN, plain
 from vgbench.models.checkpoint import FORMAT, build_model
+from vgbench.training.artefacts import ReadyStage
 from vgbench.training.callbacks import (
     Progress,
     Report,
@@ -32,6 +35,7 @@ from vgbench.training.callbacks import (
     StopOnSignal,
 )
 from vgbench.training.checkpoint_io import AtomicCheckpointIO
+from vgbench.training.distributed import SharedBatches, environment_of_processes
 from vgbench.training.run_folder import RunFolder
 from vgbench.training.selection import KeepBest
 from vgbench.types import VideoSpec
@@ -44,18 +48,38 @@ class Plan:
     """What a run is about to do, for its first screen.
 
     Attributes:
-        model: The untrained or resumed model.
+        model: The untrained model.
         source: The training videos.
-        videos: Videos that are long enough to be used.
+        data: The clips drawn from them.
         total: Clips to show in all.
         device: Where it trains.
     """
 
     model: VideoGAN
     source: VideoSource
-    videos: int
+    data: ClipDataModule
     total: int
     device: str
+
+    @property
+    def videos(self) -> int:
+        """Videos that are long enough to be used."""
+        return len(self.data.dataset)
+
+
+@dataclass(frozen=True)
+class StageState:
+    """What is about to happen to a stage, for the first screen.
+
+    Attributes:
+        name: Of the stage.
+        model: Registered name of its model.
+        state: `to train 9 kclips`, `continued`, `reused NAME`, `given PATH` or `done`.
+    """
+
+    name: str
+    model: str
+    state: str
 
 
 @dataclass(frozen=True)
@@ -63,12 +87,17 @@ class Listener:
     """Who is told what happens: the command line, or nobody.
 
     Attributes:
-        start: Called once before the first step.
+        start: Called before the first step of every stage and of the model itself.
         progress: Called every few seconds.
+        overview: Called once, before anything is trained, with the plan of the run's own model and
+            the stages before it.
+        message: Called with a line on what happens between trainings.
     """
 
     start: Callable[[Plan], None] = lambda plan: None
     progress: Callable[[Progress], None] = lambda progress: None
+    overview: Callable[[Plan, Sequence[StageState]], None] = lambda plan, stages: None
+    message: Callable[[str], None] = lambda line: None
 
 
 def fit(
@@ -77,6 +106,8 @@ def fit(
     overrides: list[str],
     listener: Listener,
     resume: bool = False,
+    ready: Sequence[ReadyStage] = (),
+    signals: StopOnSignal | None = None,
 ) -> None:
     """Trains the model that `config` describes and leaves its checkpoints in `folder`.
 
@@ -86,30 +117,73 @@ def fit(
         overrides: The words that gave the options, kept so that the run can be repeated.
         listener: Who is told about it.
         resume: Continue from `checkpoints/last.ckpt`; the result equals an uninterrupted run's.
+        ready: The finished stages that a new run starts from.
+        signals: Who catches signals, if not this training alone.
 
     Raises:
         DivergenceError: If a loss or gradient is not finite; the last finite state is saved.
         PreemptedError: If SIGTERM or SIGUSR1 came; the state is saved.
         InterruptedRunError: If Ctrl-C came; the state is saved.
         DataError: If the data set has no clip the model can use, or is not the one resumed.
-        CheckpointError: If the checkpoint cannot be read or written.
+        CheckpointError: If a checkpoint or a stage's weights cannot be read, or written.
     """
+    made = plan(config)
+    if ready:
+        made.model.provenance["stages"] = {stage.name: stage.about for stage in ready}
+    run = _Run(config, folder, listener, made, signals or StopOnSignal())
+    trainer = run.trainer(deterministic=config.deterministic)
+    for stage in ready if not resume else ():
+        made.model.start_from(stage.name, stage.load())
+    folder.start(config, overrides)
+    listener.start(made)
+    run.train(trainer, resume)
+
+
+def plan(config: RunConfig) -> Plan:
+    """Returns what training would start with; raises as `fit` if data and model do not fit."""
+    _hush_lightning()
+    _check_installed(config)
     source = open_dataset(config.dataset, "train")
     model = _model(config, source)
     data = ClipDataModule(
         source,
         model.clips,
-        config.budget.batch_size,
+        config.budget.share(config.trainer.devices),
         config.seed,
         config.trainer.allow_data_change,
     )
-    total = round(config.budget.kclips * 1000)
-    run = _Run(config, folder, listener, source)
-    trainer = run.trainer(deterministic=config.deterministic)
-    device = str(trainer.strategy.root_device)
-    folder.start(config, overrides)
-    listener.start(Plan(model, source, len(data.dataset), total, device))
-    run.train(trainer, model, data, resume)
+    return Plan(model, source, data, round(config.budget.kclips * 1000), _device(config))
+
+
+def _check_installed(config: RunConfig) -> None:
+    if config.trainer.accelerator == "gpu" and not torch.accelerator.is_available():
+        raise UsageError(
+            "trainer.accelerator=gpu: no GPU is found; expected auto or cpu      (vgbench doctor)"
+        )
+    for name in config.logger.names:
+        if find_spec(name) is None:
+            raise UsageError(
+                f"logger.names={name}: {name} is not installed\n  pip install 'vgbench[{name}]'"
+            )
+
+
+def _device(config: RunConfig) -> str:
+    bare = pl.Trainer(
+        accelerator=config.trainer.accelerator,
+        devices=1,
+        plugins=[environment_of_processes()],
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    return str(bare.strategy.root_device)
+
+
+def _hush_lightning() -> None:
+    for name in ("pytorch_lightning", "lightning_fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", module="pytorch_lightning")
 
 
 def _model(config: RunConfig, source: VideoSource) -> VideoGAN:
@@ -131,22 +205,27 @@ def _model(config: RunConfig, source: VideoSource) -> VideoGAN:
 
 
 class _Run:
-    """The callbacks of one run, and what is done when it ends in any way."""
+    """The callbacks of one training, and what is done when it ends in any way."""
 
     def __init__(
-        self, config: RunConfig, folder: RunFolder, listener: Listener, source: VideoSource
+        self,
+        config: RunConfig,
+        folder: RunFolder,
+        listener: Listener,
+        made: Plan,
+        signals: StopOnSignal,
     ) -> None:
-        total = round(config.budget.kclips * 1000)
         self.config = config
         self.folder = folder
-        self.signals = StopOnSignal()
+        self.made = made
+        self.signals = signals
         self.saver = SaveCheckpoints(folder, config.budget.checkpoint_kclips)
         fps = float(getattr(config.dataset, "fps", 25.0))
         self.samples = SampleVideos(folder, config.budget.sample_kclips, fps, config.seed)
-        self.callbacks: list[pl.Callback] = [StopAtBudget(total), self.saver, self.samples]
-        report = Report(folder, total, listener.progress)
+        self.callbacks: list[pl.Callback] = [StopAtBudget(made.total), self.saver, self.samples]
+        report = Report(folder, made.total, listener.progress)
         if config.protocol.every_kclips:
-            best = KeepBest(folder, source, config.protocol)
+            best = KeepBest(folder, made.source, config.protocol)
             report.watched = lambda: best.scalars
             self.callbacks.append(best)
         # The signal's callback is last, so that a step's records are complete when it stops.
@@ -155,19 +234,13 @@ class _Run:
     def trainer(self, deterministic: bool) -> pl.Trainer:
         """Returns Lightning's trainer without the parts that vgbench does itself."""
         settings = self.config.trainer
-        if settings.accelerator == "gpu" and not torch.accelerator.is_available():
-            raise UsageError(
-                "trainer.accelerator=gpu: no GPU is found; expected auto or cpu      "
-                "(vgbench doctor)"
-            )
-        logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-        warnings.filterwarnings("ignore", module="pytorch_lightning")
         return pl.Trainer(
             accelerator=settings.accelerator,
             devices=settings.devices,
+            strategy=SharedBatches() if settings.devices > 1 else "auto",
             precision=settings.precision,  # type: ignore[arg-type]
             max_epochs=-1,
-            plugins=[AtomicCheckpointIO()],
+            plugins=[AtomicCheckpointIO(), environment_of_processes()],
             callbacks=list(self.callbacks),
             logger=_loggers(self.config, self.folder) or False,
             enable_checkpointing=False,
@@ -178,49 +251,58 @@ class _Run:
             default_root_dir=self.folder.path,
         )
 
-    def train(
-        self, trainer: pl.Trainer, model: VideoGAN, data: ClipDataModule, resume: bool
-    ) -> None:
+    def train(self, trainer: pl.Trainer, resume: bool) -> None:
         """Trains to the budget or to the first reason to stop, and records the outcome."""
+        model = self.made.model
         self.folder.set_status("running", model.clips_seen)
-        checkpoint = self.folder.last if resume else None
+        # Before a checkpoint is read, as its numbers would be rounded to the model's.
+        trainer.strategy.precision_plugin.convert_module(model)
         try:
-            trainer.fit(model, data, ckpt_path=checkpoint)
-            self.saver.save(trainer, model, keep=self.signals.received is None)
-            if self.signals.received is not None:
-                self._stopped(model)
-            self.samples.write(model)
-            self.folder.set_status("done", model.clips_seen, 0)
+            with self.signals:
+                trainer.fit(model, self.made.data, ckpt_path=self.folder.last if resume else None)
+                self._finish(trainer, model)
         except DivergenceError as error:
             raise self._diverged(trainer, model, error) from error
         except VGBenchError as error:
-            state = {75: "preempted", 130: "interrupted"}.get(error.exit_code, "failed")
-            self.folder.set_status(state, model.clips_seen, error.exit_code)
+            self.folder.set_status(state_of(error), model.clips_seen, error.exit_code)
             raise
-        finally:
-            self.signals.restore()
 
-    def _stopped(self, model: VideoGAN) -> None:
-        kclips = model.clips_seen / 1000
-        text = f"stopped at {kclips:g} kclips, state saved; continue with\n"
-        text += f"  vgbench run --resume {self.folder.path}"
-        if self.signals.received == signal.SIGINT:
-            raise InterruptedRunError(text)
-        raise PreemptedError(text)
+    def _finish(self, trainer: pl.Trainer, model: VideoGAN) -> None:
+        self.saver.save(trainer, model, keep=self.signals.received is None)
+        if self.signals.received is not None:
+            raise stopped(self.signals.received, model.clips_seen, self.folder)
+        if trainer.is_global_zero:
+            self.samples.write(model)
+        self.folder.set_status("done", model.clips_seen, 0)
 
     def _diverged(
         self, trainer: pl.Trainer, model: VideoGAN, error: DivergenceError
     ) -> DivergenceError:
-        finite = all(bool(torch.isfinite(p).all()) for p in model.parameters())
-        if finite:
+        usable = not isinstance(error, ExplodedLossError)
+        usable = usable and all(bool(torch.isfinite(p).all()) for p in model.parameters())
+        if usable:
             self.saver.save(trainer, model)
         self.folder.set_status("diverged", model.clips_seen, error.exit_code)
-        kept = "the last finite state" if finite else "the checkpoint before it"
+        kept = "the last finite state" if usable else "the checkpoint before it"
         return DivergenceError(
             f"training diverged at {model.clips_seen / 1000:g} kclips: {error}\n"
             f"  {kept} is {self.folder.last}; earlier ones lie beside it\n"
             "  try a smaller learning rate or another seed"
         )
+
+
+def stopped(
+    number: signal.Signals, clips_seen: int, folder: RunFolder
+) -> PreemptedError | InterruptedRunError:
+    """Returns the error that ends a run because of a signal; it says how to go on."""
+    text = f"stopped at {clips_seen / 1000:g} kclips, state saved; continue with\n"
+    text += f"  vgbench run --resume {folder.resume_path}"
+    return InterruptedRunError(text) if number == signal.SIGINT else PreemptedError(text)
+
+
+def state_of(error: VGBenchError) -> str:
+    """Returns the state in which an error leaves a run; see `RunFolder.set_status`."""
+    return {75: "preempted", 130: "interrupted"}.get(error.exit_code, "failed")
 
 
 def _loggers(config: RunConfig, folder: RunFolder) -> list[Any]:
@@ -230,11 +312,6 @@ def _loggers(config: RunConfig, folder: RunFolder) -> list[Any]:
 def _logger(name: str, folder: RunFolder) -> Any:
     from pytorch_lightning.loggers import TensorBoardLogger, WandbLogger
 
-    try:
-        if name == "tensorboard":
-            return TensorBoardLogger(folder.path, name="tb", version="")
-        return WandbLogger(project="vgbench", save_dir=folder.path)
-    except ModuleNotFoundError as error:
-        raise UsageError(
-            f"logger.names={name}: {name} is not installed\n  pip install 'vgbench[{name}]'"
-        ) from error
+    if name == "tensorboard":
+        return TensorBoardLogger(folder.path, name="tb", version="")
+    return WandbLogger(project="vgbench", save_dir=folder.path)

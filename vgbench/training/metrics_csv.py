@@ -18,7 +18,7 @@ class MetricsCsv:
         if path.is_file():
             rows = self.read()
             kept = [row for row in rows if int(row["clips_seen"]) <= clips_seen]
-            self._write(kept)
+            self._write(kept, self._columns())
 
     def read(self) -> list[dict[str, str]]:
         """Returns the rows written so far."""
@@ -26,18 +26,23 @@ class MetricsCsv:
             return list(csv.DictReader(file))
 
     def append(self, clips_seen: int, scalars: Mapping[str, float | None]) -> None:
-        """Adds a row; all rows have the columns of the first, empty where there is no number."""
+        """Adds a row; where it has new columns, the rows before get them as well, empty."""
         row = {"clips_seen": clips_seen, **scalars}
-        is_new = not self.path.is_file() or self.path.stat().st_size == 0
+        columns = self._columns()
+        new = [name for name in row if name not in columns]
+        if new:
+            self._write(self.read() if columns else [], [*columns, *new])
         with self.path.open("a", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, list(row))
-            if is_new:
-                writer.writeheader()
-            writer.writerow(row)
+            csv.DictWriter(file, [*columns, *new]).writerow(row)
 
-    def _write(self, rows: list[dict[str, str]]) -> None:
+    def _columns(self) -> list[str]:
+        if not self.path.is_file():
+            return []
+        with self.path.open(newline="", encoding="utf-8") as file:
+            return next(csv.reader(file), [])
+
+    def _write(self, rows: list[dict[str, str]], columns: list[str]) -> None:
         with self.path.open("w", newline="", encoding="utf-8") as file:
-            if rows:
-                writer = csv.DictWriter(file, list(rows[0]))
-                writer.writeheader()
-                writer.writerows(rows)
+            writer = csv.DictWriter(file, columns)
+            writer.writeheader()
+            writer.writerows(rows)

@@ -22,10 +22,14 @@ class RunFolder:
 
     Args:
         path: The folder; see `new` and `open`.
+        writes: Whether this process keeps the records; of several, only the first does.
+        run: The folder of the run of which this is a stage; None for that of a run itself.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, writes: bool = True, run: "RunFolder | None" = None) -> None:
         self.path = path
+        self.writes = writes
+        self.run = run
         self.checkpoints = path / "checkpoints"
         self.samples = path / "samples"
         self.last = self.checkpoints / "last.ckpt"
@@ -47,7 +51,7 @@ class RunFolder:
         return cls(path)
 
     @classmethod
-    def open(cls, path: Path) -> "RunFolder":
+    def open(cls, path: Path, writes: bool = True) -> "RunFolder":
         """Returns an existing run folder.
 
         Raises:
@@ -55,7 +59,21 @@ class RunFolder:
         """
         if not (path / "config.yaml").is_file():
             raise UsageError(f"{path} is not a run folder: it holds no config.yaml")
-        return cls(path)
+        run = path.resolve().parent.parent
+        if path.resolve().parent.name == "stages" and (run / "config.yaml").is_file():
+            raise UsageError(
+                f"{path} is a stage of a run; continue the run with\n  vgbench run --resume {run}"
+            )
+        return cls(path, writes)
+
+    def stage(self, number: int, name: str) -> "RunFolder":
+        """Returns the folder of a stage, a run folder itself: `stages/01-image`."""
+        return RunFolder(self.path / "stages" / f"{number:02d}-{name}", self.writes, self)
+
+    @property
+    def resume_path(self) -> Path:
+        """The folder to give to `--resume`: a stage is continued by its run."""
+        return self.path if self.run is None else self.run.path
 
     def start(self, config: RunConfig, overrides: list[str]) -> None:
         """Writes the options of a run, the words that gave them, and the environment."""
@@ -73,18 +91,34 @@ class RunFolder:
 
     def write(self, name: str, text: str) -> None:
         """Writes a text file."""
+        if not self.writes:
+            return
         write_atomically(self.path / name, lambda file: file.write(text.encode()))
 
     def log(self, line: str) -> None:
         """Appends a line with the time to `log.txt`."""
+        if not self.writes:
+            return
         with (self.path / "log.txt").open("a", encoding="utf-8") as file:
             file.write(f"{now()}  {line}\n")
 
-    def set_status(self, state: str, clips_seen: int, exit_code: int | None = None) -> None:
-        """Records where the run stands: running, done, preempted, interrupted, diverged, failed."""
-        record = {"state": state, "clips_seen": clips_seen, "exit_code": exit_code, "time": now()}
+    def set_status(
+        self, state: str, clips_seen: int, exit_code: int | None = None, stage: str | None = None
+    ) -> None:
+        """Records where the run stands.
+
+        Args:
+            state: running, waiting, done, preempted, interrupted, diverged or failed.
+            clips_seen: Clips shown so far, by the stage if there is one.
+            exit_code: Of a run that ended.
+            stage: Stage in which the run is, e.g. `01-image`; None for the model itself.
+        """
+        record = {"state": state, "stage": stage, "clips_seen": clips_seen}
+        record |= {"exit_code": exit_code, "time": now()}
         self.write("status.json", json.dumps(record, indent=2))
-        self.log(f"{state} at {clips_seen} clips")
+        self.log(f"{state} at {clips_seen} clips{f' of stage {stage}' if stage else ''}")
+        if self.run is not None and state != "done":  # then the run goes on
+            self.run.set_status(state, clips_seen, exit_code, self.path.name)
 
 
 def new_run_path(parent: Path, config: RunConfig) -> Path:

@@ -38,7 +38,7 @@ def generator_options(meta, alias_free):
 
 
 def discriminator_options(meta):
-    """Returns the options of `style_networks.video_discriminator` for a StyleSV or StyleGAN-V file."""
+    """Returns the options of `style_networks.video_discriminator` for a `stylesv_*` file."""
     cfg, sampling = meta["cfg"], meta["cfg"]["sampling"]
     return {
         "base": meta["channel_base"],

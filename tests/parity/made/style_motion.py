@@ -22,7 +22,10 @@ def conv1d(p, x, out, kernel):
 
 def lstm(p, x, width):
     """Returns the outputs of one layer."""
-    w_x, w_h = p("weight_ih_l0", 4 * width, x.shape[2]), p("weight_hh_l0", 4 * width, width, std=0.3)
+    w_x, w_h = (
+        p("weight_ih_l0", 4 * width, x.shape[2]),
+        p("weight_hh_l0", 4 * width, width, std=0.3),
+    )
     bias = p("bias_ih_l0", 4 * width, std=0.1) + p("bias_hh_l0", 4 * width, std=0.1)
     h = c = x.new_zeros(len(x), width)
     outputs = []
@@ -266,5 +269,3 @@ def stylegan_v(p, z, t, c, noise, psi, resolution, o):
     noise_of_pixels = True if o["use_noise"] else None
     images = synthesis2(s, start, lambda _: each, sizes, noise_of_pixels, maps)
     return images, styles, v, maps
-
-

@@ -98,7 +98,7 @@ def conv_layer(p, x, out, k, act="lrelu", down=1, gain=1.0, clamp=None, bias=Tru
 
 
 def shifted(x, frames):
-    """Returns maps `(b t)` of which an eighth of the channels is the next frame's, one the last's."""
+    """Returns maps `(b t)`, an eighth of the channels from the next frame and one from the last."""
     x = x.reshape(-1, frames, *x.shape[1:])
     fold = x.shape[2] // 8
     y = x.clone()
@@ -279,7 +279,9 @@ def styled(p, x, w, out, size, up, clamp, noise):
     s = dense(p.under("affine"), w, x.shape[1], bias_mean=1.0)
     x = ops.modulated2(x, p("weight", out, x.shape[1], 3, 3), s, BLUR2D, up, 1, 1, flip=up == 1)
     if noise is not None:
-        fixed = p.buffer("noise_const", (size, size), lambda: p.root.rng.standard_normal((size, size)))
+        fixed = p.buffer(
+            "noise_const", (size, size), lambda: p.root.rng.standard_normal((size, size))
+        )
         strength = p("noise_strength", std=0.3)
         x = x + fixed * strength if noise else x
     return ops.bias_act(x, p("bias", out, std=0.1), "lrelu", clamp=clamp)

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from scipy import signal, special
 
 BLUR = (1.0, 3.0, 3.0, 1.0)
+SQRT2 = math.sqrt(2)
 
 
 def pair(value):
@@ -201,7 +202,7 @@ def lowpass(numtaps, cutoff, width, fs, radial=False):
 
 
 def filtered_lrelu(
-    x, fu=None, fd=None, b=None, up=1, down=1, padding=0, gain=math.sqrt(2), slope=0.2,
+    x, fu=None, fd=None, b=None, up=1, down=1, padding=0, gain=SQRT2, slope=0.2,
     clamp=None, flip_filter=False,
 ):  # fmt: skip
     """Returns the map up-sampled, activated, limited and down-sampled."""

@@ -20,7 +20,9 @@ def filtered(function):
 def modulated3(options, x):
     second = (x["w1"], x["w2"], x["t"]) if "rank" in options else None
     rest = without(options, "k", "rank", "input_gain")
-    return ops.modulated3(x["x"], x["w"], x["s"], **rest, input_gain=x.get("input_gain"), second=second)
+    return ops.modulated3(
+        x["x"], x["w"], x["s"], **rest, input_gain=x.get("input_gain"), second=second
+    )
 
 
 def modulated2(options, x):
@@ -35,7 +37,9 @@ def design(options, _):
 
 
 def activated(options, x):
-    return ops.filtered_lrelu(x["x"], x.get("fu"), x.get("fd"), x.get("b"), **without(options, "fu", "fd"))
+    return ops.filtered_lrelu(
+        x["x"], x.get("fu"), x.get("fd"), x.get("b"), **without(options, "fu", "fd")
+    )
 
 
 GROUPS = {
@@ -44,7 +48,9 @@ GROUPS = {
     "upsample2d": filtered(ops.upsample),
     "downsample2d": filtered(ops.downsample),
     "filter2d": filtered(ops.filter2d),
-    "conv2d_resample": lambda o, x: ops.conv_resample(x["x"], x["w"], x.get("f"), **without(o, "k")),
+    "conv2d_resample": lambda o, x: ops.conv_resample(
+        x["x"], x["w"], x.get("f"), **without(o, "k")
+    ),
     "bias_act": lambda o, x: ops.bias_act(x["x"], x.get("b"), **o),
     "modulated_conv2d_sg2": modulated2,
     "modulated_conv2d_sg3": modulated3,
@@ -102,7 +108,11 @@ def cases(rng):
         w = normal(rng, 6, 6 // groups, k, k)
         yield "conv2d_resample", options, {"x": normal(rng, 1, 6, 10, 6), "w": w, "f": blur}
     for act in ("tanh", "sigmoid", "elu", "selu", "softplus", "swish"):
-        yield "bias_act", {"act": act, "gain": 1.7}, {"x": normal(rng, 3, 4, 5), "b": normal(rng, 4)}
+        yield (
+            "bias_act",
+            {"act": act, "gain": 1.7},
+            {"x": normal(rng, 3, 4, 5), "b": normal(rng, 4)},
+        )
     yield "bias_act", {"act": "swish", "clamp": 0.3}, {"x": normal(rng, 7, 2)}
     for up, k, demodulate in [(1, 5, True), (2, 3, False), (2, 3, True)]:
         options = {"up": up, "padding": k // 2, "demodulate": demodulate, "k": k}
@@ -111,7 +121,11 @@ def cases(rng):
         yield "modulated_conv2d_sg2", options, inputs | {"styles": normal(rng, 2, 3)}
     for rank, gain, demodulate in [(0, (), True), (3, (4, 3), True), (1, (3,), False)]:
         options = {"padding": 2, "demodulate": demodulate, "k": 3, "input_gain": "any"}
-        inputs = {"x": normal(rng, 4, 3, 6, 6), "w": normal(rng, 2, 3, 3, 3), "s": normal(rng, 4, 3)}
+        inputs = {
+            "x": normal(rng, 4, 3, 6, 6),
+            "w": normal(rng, 2, 3, 3, 3),
+            "s": normal(rng, 4, 3),
+        }
         inputs["input_gain"] = normal(rng, *gain).abs()
         if rank:
             options["rank"] = rank
@@ -123,8 +137,16 @@ def cases(rng):
         yield "design_lowpass_filter", options | {"radial": radial}, {}
     for up, down, padding, slope, clamp in [(3, 2, [8, 7, 9, 6], 0.3, 0.5), (2, 3, 3, 0.2, None)]:
         options = {"up": up, "down": down, "padding": padding, "gain": 1.1, "slope": slope}
-        inputs = {"fu": taps(rng, 6 * up), "fd": taps(rng, 6 * down), "x": normal(rng, 1, 2, 20, 18)}
-        yield "filtered_lrelu", options | {"clamp": clamp, "fu": "", "fd": ""}, inputs | {"b": normal(rng, 2)}
+        inputs = {
+            "fu": taps(rng, 6 * up),
+            "fd": taps(rng, 6 * down),
+            "x": normal(rng, 1, 2, 20, 18),
+        }
+        yield (
+            "filtered_lrelu",
+            options | {"clamp": clamp, "fu": "", "fd": ""},
+            inputs | {"b": normal(rng, 2)},
+        )
 
 
 def make(seed):

@@ -49,7 +49,12 @@ STYLESV = {
 }
 STYLEGAN_V = {
     "const_labels": (config(c_dim=3), 16, {}, 0.5),
-    "concat_noise": (config(cond_type="concat_w", input={"type": "const"}, use_noise=True), 32, {}, 1.0),
+    "concat_noise": (
+        config(cond_type="concat_w", input={"type": "const"}, use_noise=True),
+        32,
+        {},
+        1.0,
+    ),
     "sum": (config(cond_type="sum_w", input={"type": "const"}, dim=6), 16, {}, 1.0),
 }
 
@@ -129,9 +134,7 @@ def generators(cases, seed, alias_free):
             "featstat": {
                 name: torch.stack([x.mean(), x.std(), x.abs().max()]) for name, x in maps.items()
             },
-            "grad": {
-                n: g for n, g in zip(p.learned, grads, strict=True) if g.numel() <= LARGE
-            },
+            "grad": {n: g for n, g in zip(p.learned, grads, strict=True) if g.numel() <= LARGE},
         }
         if alias_free:
             updated = render(p, *inputs, o, update=True)[0]

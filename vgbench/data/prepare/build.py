@@ -11,7 +11,6 @@ from pathlib import Path
 from vgbench.data.cache import QUARANTINE
 from vgbench.data.decode import Header, RefusedError
 from vgbench.data.prepare.journal import JOURNAL, Entry, Journal, StoredVideo
-from vgbench.data.prepare.lock import exclusive
 from vgbench.data.prepare.pixels import Piece
 from vgbench.data.prepare.plan import Plan, Source
 from vgbench.data.prepare.records import log, write_quarantine, write_records, write_sources
@@ -19,6 +18,7 @@ from vgbench.data.prepare.shards import FinishedShard, Place, ShardWriter, sync_
 from vgbench.data.prepare.work import Made, make_pieces
 from vgbench.data.prepare.worker import Pool, Task
 from vgbench.errors import DataError
+from vgbench.locks import exclusive
 
 MAX_BAD = 0.5
 MAX_SHARD_BYTES = 2**30
@@ -117,8 +117,15 @@ def prepare(
 @contextmanager
 def _locked(target: Path, tell: Callable[[str], None]) -> Iterator[None]:
     target.parent.mkdir(parents=True, exist_ok=True)
-    with exclusive(target, tell):
+    with exclusive(target, tell, lambda owner: _refuse(target, owner)):
         yield
+
+
+def _refuse(target: Path, owner: str) -> None:
+    raise DataError(
+        f"{target} is being prepared by {owner}\n"
+        "  wait until it is done, or stop it and continue with --resume"
+    )
 
 
 def _work_folder(plan: Plan, tell: Callable[[str], None]) -> Path:

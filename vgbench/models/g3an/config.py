@@ -38,6 +38,8 @@ class G3ANConfig(ModelConfig):
         fsa_layout: `fixed`, or `reference` for the scrambled axes of the published code, which
             its checkpoints need.
         d_v: Video discriminator: factorised (`1p2d`) or plain 3-D convolutions (`3d`).
+        image_channels: Width unit of the image discriminator; 0 for `channels`.
+        image_frames: Frames of each clip that the image discriminator sees.
         lr_g: Learning rate of the generator.
         lr_d: Learning rate of both discriminators.
         beta1: Adam's decay of the first moment.
@@ -57,6 +59,8 @@ class G3ANConfig(ModelConfig):
     fsa_after_block: int = 4
     fsa_layout: str = "fixed"
     d_v: str = "1p2d"
+    image_channels: int = 0
+    image_frames: int = 1
     lr_g: float = 2e-4
     lr_d: float = 2e-4
     beta1: float = 0.5
@@ -68,18 +72,21 @@ class G3ANConfig(ModelConfig):
     budgets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         # For minutes on a CPU. Without momentum and with a short second moment the discriminators
         # start to tell real from fake after about 150 steps instead of after 500; F-SA would cost
-        # more than all the rest at this size; small batches make more of the same minutes.
+        # more than all the rest at this size; small batches make more of the same minutes. So few
+        # channels leave the image discriminator blind: it gets more, and more frames to look at.
         "demo": {
             "model": {
                 "channels": 8,
                 "use_attention": False,
-                "lr_g": 4e-4,
-                "lr_d": 4e-4,
+                "image_channels": 16,
+                "image_frames": 4,
+                "lr_g": 8e-4,
+                "lr_d": 8e-4,
                 "beta1": 0.0,
                 "beta2": 0.9,
-                "ema_kclips": 0.3,
+                "ema_kclips": 0.6,
             },
-            "budget": {"batch_size": 8, "kclips": 9.0},
+            "budget": {"batch_size": 8, "kclips": 12.0},
         },
         "short": {
             "model": {"channels": 32},
@@ -106,6 +113,9 @@ class G3ANConfig(ModelConfig):
         _require(self, "fsa_layout", self.fsa_layout in FSA_LAYOUTS, _one_of(FSA_LAYOUTS))
         whole = self.frames >= 16 and self.frames % 4 == 0
         _require(self, "frames", whole, "expected 16, 20, 24, ... (a motion step is 4 frames)")
+        _require(self, "image_channels", self.image_channels >= 0, "expected an integer >= 0")
+        some = 1 <= self.image_frames <= self.frames
+        _require(self, "image_frames", some, f"expected 1 to {self.frames}, the frames of a clip")
         steps = bool(self.strides) and min(self.strides) >= 1
         _require(self, "strides", steps, "expected frame steps >= 1, e.g. model.strides=[2,3]")
         for name in ("lr_g", "lr_d"):

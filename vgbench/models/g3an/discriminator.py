@@ -19,9 +19,9 @@ from vgbench.types import VideoSpec
 _KT, _TIME_STAGES = 4, 4
 
 
-def _widths(config: G3ANConfig, spec: VideoSpec) -> list[int]:
+def _widths(config: G3ANConfig, spec: VideoSpec, unit: int) -> list[int]:
     """Output channels of the stages that halve the map down to 4x4."""
-    return [config.channels * min(2**i, 8) for i in range(len(config.widths(spec)) - 1)]
+    return [unit * min(2**i, 8) for i in range(len(config.widths(spec)) - 1)]
 
 
 def _with_lrelu(convs: list[SpectralConv]) -> nn.Sequential:
@@ -47,8 +47,9 @@ class VideoDiscriminator(nn.Module):
     def __init__(self, config: G3ANConfig, spec: VideoSpec) -> None:
         super().__init__()
         self.shape = (spec.channels, config.frames, spec.height, spec.width)
+        widths = _widths(config, spec, config.channels)
         build = _factorised if config.d_v == "1p2d" else _plain
-        self.net = _with_lrelu(build(spec.channels, _widths(config, spec), config.frames))
+        self.net = _with_lrelu(build(spec.channels, widths, config.frames))
         init_normal(self, INIT_STD)
 
     def forward(self, video: Float[Tensor, "b c t h w"]) -> Float[Tensor, " b"]:
@@ -101,7 +102,7 @@ class ImageDiscriminator(nn.Module):
         super().__init__()
         self.shape = (spec.channels, spec.height, spec.width)
         convs, c_in = [], spec.channels
-        for width in _widths(config, spec):
+        for width in _widths(config, spec, config.image_channels or config.channels):
             convs.append(SpectralConv(c_in, width, (4, 4), (1, 2, 2), (0, 1, 1)))
             c_in = width
         self.net = _with_lrelu([*convs, SpectralConv(c_in, 1, (4, 4))])

@@ -1,22 +1,23 @@
 """G3AN as a trainable video GAN."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
+from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from vgbench.errors import CheckpointError
 from vgbench.losses.adversarial import logistic_d_loss, logistic_g_loss
-from vgbench.models.base import VideoGAN
+from vgbench.models.base import Clips, VideoGAN
 from vgbench.models.g3an.config import G3ANConfig
 from vgbench.models.g3an.discriminator import ImageDiscriminator, VideoDiscriminator
 from vgbench.models.g3an.generator import Generator
 from vgbench.nn.ema import WeightAverage
+from vgbench.nn.frozen import frozen
 from vgbench.nn.noise import GeneratorLike, normal, seeded_generator
 from vgbench.types import SampleRequest, VideoSpec
 
@@ -37,10 +38,15 @@ class Latents(NamedTuple):
 
 
 class FrameChoice(NamedTuple):
-    """The frames that the image discriminator sees, one index for a whole batch each."""
+    """The frames that the image discriminator sees, the same of each clip of a batch.
 
-    real: int
-    fake: int
+    Attributes:
+        real: Their numbers in real clips.
+        fake: Their numbers in generated clips.
+    """
+
+    real: list[int]
+    fake: list[int]
 
 
 class G3AN(VideoGAN):
@@ -82,14 +88,13 @@ class G3AN(VideoGAN):
         rates = {self.d_video: config.lr_d, self.d_image: config.lr_d, self.generator: config.lr_g}
         return [torch.optim.Adam(n.parameters(), lr=lr, betas=betas) for n, lr in rates.items()]
 
-    def train_clips(
-        self, real: Float[Tensor, "b c t h w"], optimizers: Sequence[Optimizer]
-    ) -> dict[str, Tensor]:
+    def train_clips(self, real: Clips, optimizers: Sequence[Optimizer]) -> dict[str, Tensor]:
         """Makes one step on latents and frame numbers drawn for the current position."""
-        n = real.shape[0]
+        n = len(real.video)
         latents = self._latents(n, self.config.frames, self.clip_generators("latent", n))
-        draw = torch.randint(self.config.frames, (2,), generator=self.step_generator("frame"))
-        return self.step(real, latents, FrameChoice(*draw.tolist()), optimizers)
+        generator = self.step_generator("frame")
+        draw = torch.randint(self.config.frames, (2, self.config.image_frames), generator=generator)
+        return self.step(real.video, latents, FrameChoice(*draw.tolist()), optimizers)
 
     def step(
         self,
@@ -115,16 +120,16 @@ class G3AN(VideoGAN):
         """
         of_d_video, of_d_image, of_generator = optimizers
         fake = self.generator(*latents)
-        frame = fake[:, :, frames.fake]
+        frame = some_frames(fake, frames.fake)
 
         d_video = logistic_d_loss(self.d_video(real), self.d_video(fake.detach()))
         self.descend(d_video, of_d_video, "video discriminator")
 
-        real_frame = real[:, :, frames.real]
+        real_frame = some_frames(real, frames.real)
         d_image = logistic_d_loss(self.d_image(real_frame), self.d_image(frame.detach()))
         self.descend(d_image, of_d_image, "image discriminator")
 
-        with _frozen(self.d_video, self.d_image):
+        with frozen(self.d_video, self.d_image):
             g_video = logistic_g_loss(self.d_video(fake))
             g_image = logistic_g_loss(self.d_image(frame))
             self.descend(g_video + g_image, of_generator, "generator")
@@ -183,6 +188,13 @@ class G3AN(VideoGAN):
         return self.generate(za.repeat_interleave(m, dim=0), zm.repeat(n, 1, 1))
 
 
+def some_frames(
+    clips: Float[Tensor, "b c t h w"], numbers: list[int]
+) -> Float[Tensor, "n c h w"]:
+    """Returns the frames with these numbers of every clip, as a batch of images."""
+    return rearrange(clips[:, :, numbers], "b c k h w -> (b k) c h w")
+
+
 def motion_steps(frames: int) -> int:
     """Returns how many motion steps make at least `frames` frames; one step makes 16."""
     return max(1, math.ceil(frames / 4) - 3)
@@ -206,15 +218,3 @@ def load_reference(network: nn.Module, state: Mapping[str, Tensor]) -> None:
         raise CheckpointError(
             f"{error}\n  the published training command has model.use_attention=false"
         ) from error
-
-
-@contextmanager
-def _frozen(*networks: nn.Module) -> Iterator[None]:
-    """Spares the gradients of parameters that the loss inside does not update."""
-    for network in networks:
-        network.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for network in networks:
-            network.requires_grad_(True)

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vgbench.nn.mapping import MappingNetwork
+from vgbench.nn.styled_generator import StyledGenerator
 from vgbench.nn.stylegan2.options import Pyramid
 from vgbench.nn.stylegan2.synthesis import PixelNoise, SynthesisBlock, SynthesisBlocks
 
@@ -53,7 +54,7 @@ class Synthesis(SynthesisBlocks):
         return self.render(repeat(self.b4.const, "c h w -> n c h w", n=len(ws)), ws, noise)
 
 
-class Generator(nn.Module):
+class Generator(StyledGenerator):
     """Images from latents.
 
     Args:
@@ -74,21 +75,8 @@ class Generator(nn.Module):
         mapping_layers: int = 8,
         use_noise: bool = True,
     ) -> None:
-        super().__init__()
-        self.num_ws = pyramid.num_ws
-        self.synthesis = Synthesis(pyramid, w_dim, use_noise)
-        self.mapping = MappingNetwork(z_dim, c_dim, w_dim, mapping_layers, w_avg_beta=_W_AVG_BETA)
-
-    def styles(
-        self,
-        z: Float[Tensor, "n z"],
-        c: Float[Tensor, "n k"] | None = None,
-        truncation_psi: float = 1.0,
-    ) -> Float[Tensor, "n l d"]:
-        """Returns the style of each latent, repeated for every layer."""
-        w = self.mapping(z, c, truncation_psi)
-        ws: Tensor = repeat(w, "n d -> n l d", l=self.num_ws)
-        return ws
+        mapping = MappingNetwork(z_dim, c_dim, w_dim, mapping_layers, w_avg_beta=_W_AVG_BETA)
+        super().__init__(Synthesis(pyramid, w_dim, use_noise), mapping, pyramid.num_ws)
 
     def forward(
         self,
@@ -107,13 +95,3 @@ class Generator(nn.Module):
         """
         images: Tensor = self.synthesis(self.styles(z, c, truncation_psi), noise)
         return images
-
-
-def mixed(
-    ws: Float[Tensor, "n l d"], others: Float[Tensor, "n l d"], cut: int
-) -> Float[Tensor, "n l d"]:
-    """Returns styles of which the layers from `cut` on are those of `others`.
-
-    Source: "A Style-Based Generator Architecture" (CVPR 2019), section 3.1 (style mixing).
-    """
-    return torch.cat([ws[:, :cut], others[:, cut:]], dim=1)

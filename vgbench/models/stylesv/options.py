@@ -1,9 +1,10 @@
 """How StyleSV's generator joins content and motion; importing this module does not import torch."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 from vgbench.errors import UsageError
+
+FUSIONS = ("concat", "add")
 
 
 @dataclass(frozen=True)
@@ -21,11 +22,22 @@ class MotionFusion:
             that is masked twice.
     """
 
-    fuse: Literal["concat", "add"] = "concat"
+    fuse: str = "concat"
     mask_init: float = 0.0
     learn_mask: bool = True
     low_rank: int = 0
     reference_compat: bool = False
+
+    def __post_init__(self) -> None:
+        """Checks every option.
+
+        Raises:
+            UsageError: If a value is not accepted; names the option, the value and what is.
+        """
+        if self.fuse not in FUSIONS:
+            raise UsageError(f"fusion.fuse={self.fuse}: expected one of {', '.join(FUSIONS)}")
+        if self.low_rank < 0:
+            raise UsageError(f"fusion.low_rank={self.low_rank}: expected an integer >= 0 (0: none)")
 
     def check(self, w_dim: int, motion_dim: int, channels: int) -> None:
         """Checks that the widths of a network suit this fusion.

@@ -15,6 +15,7 @@ from vgbench.nn.filtered_lrelu import Resampling, filtered_lrelu
 from vgbench.nn.fourier_input import FourierInput
 from vgbench.nn.lowpass import design_lowpass_filter
 from vgbench.nn.modulated_conv import LowRank, normalized_modulated_conv2d
+from vgbench.nn.processes import process_mean
 from vgbench.nn.stylegan3.options import Band, LayerPlan, LayerSchedule, LowRankOptions
 
 
@@ -87,7 +88,7 @@ class AliasFreeLayer(nn.Module):
 
     @torch.no_grad()
     def _update_magnitude(self, x: Tensor) -> None:
-        magnitude = x.float().square().mean()
+        magnitude = process_mean(x.to(self.magnitude_ema.dtype).square().mean())
         beta = self.plan.magnitude_ema_beta
         self.magnitude_ema.copy_(torch.lerp(magnitude, self.magnitude_ema, beta))
 

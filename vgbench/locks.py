@@ -1,4 +1,4 @@
-"""One `data prepare` per cache at a time."""
+"""One process at a time makes a folder: a `data prepare`, a stage of a run."""
 
 import fcntl
 import json
@@ -9,24 +9,23 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from vgbench.errors import DataError
-
 
 @contextmanager
-def exclusive(target: Path, tell: Callable[[str], None]) -> Iterator[None]:
+def exclusive(
+    target: Path, tell: Callable[[str], None], busy: Callable[[str], None]
+) -> Iterator[None]:
     """Holds the lock file of `target` while the block runs.
 
     The system frees the lock of a process that dies; its file stays and is taken over.
 
     Args:
-        target: Folder of the cache; the lock is `NAME.lock` beside it.
+        target: The folder that is made; the lock is `NAME.lock` beside it.
         tell: Called with a message if the lock of a dead process is taken over.
-
-    Raises:
-        DataError: If another process holds it; says which.
+        busy: Called with `process PID on HOST` whenever another process is found to hold the
+            lock: it raises, or waits before the next attempt.
     """
     path = target.with_name(f"{target.name}.lock")
-    descriptor = _acquire(path, target)
+    descriptor = _acquire(path, busy)
     try:
         owner = _owner(path)
         if owner:
@@ -39,7 +38,7 @@ def exclusive(target: Path, tell: Callable[[str], None]) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _acquire(path: Path, target: Path) -> int:
+def _acquire(path: Path, busy: Callable[[str], None]) -> int:
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
@@ -49,10 +48,8 @@ def _acquire(path: Path, target: Path) -> int:
         except BlockingIOError:
             owner = _owner(path) or {"pid": "?", "host": "?"}
             os.close(descriptor)
-            raise DataError(
-                f"{target} is being prepared by process {owner['pid']} on {owner['host']}\n"
-                "  wait until it is done, or stop it and continue with --resume"
-            ) from None
+            busy(f"process {owner['pid']} on {owner['host']}")
+            continue
         except FileNotFoundError:
             pass  # its owner finished between our two steps, and removed it
         os.close(descriptor)

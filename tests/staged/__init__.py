@@ -1,0 +1,1 @@
+"""A method with stages that only the tests know."""
