@@ -128,7 +128,8 @@ def test_the_image_discriminator_sees_some_frames_of_each_clip():
     assert torch.equal(real.unflatten(0, (4, 3)), video[:, :, [2, 0, 9]].transpose(1, 2))
     assert logits.shape == (12,)
     assert torch.equal(fake[0], fake[1])
-    assert model.d_image.net[0].weight_orig.shape[0] == 2 * model.d_video.net[0].weight_orig.shape[0]
+    image, video = (len(net.net[0].weight_orig) for net in (model.d_image, model.d_video))
+    assert image == 2 * video
 
 
 def test_discriminators_iterate_three_times_a_step_and_the_generator_once():

@@ -4,11 +4,9 @@ import hashlib
 
 import pytorch_lightning as pl
 import torch
-from lightning_fabric.plugins.environments import (
-    ClusterEnvironment,
-    LightningEnvironment,
-    TorchElasticEnvironment,
-)
+from lightning_fabric.plugins.environments.cluster_environment import ClusterEnvironment
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from pytorch_lightning.strategies import DDPStrategy
 from torch import distributed as dist
 from torch import nn

@@ -188,9 +188,7 @@ class G3AN(VideoGAN):
         return self.generate(za.repeat_interleave(m, dim=0), zm.repeat(n, 1, 1))
 
 
-def some_frames(
-    clips: Float[Tensor, "b c t h w"], numbers: list[int]
-) -> Float[Tensor, "n c h w"]:
+def some_frames(clips: Float[Tensor, "b c t h w"], numbers: list[int]) -> Float[Tensor, "n c h w"]:
     """Returns the frames with these numbers of every clip, as a batch of images."""
     return rearrange(clips[:, :, numbers], "b c k h w -> (b k) c h w")
 
