@@ -209,8 +209,11 @@ def _measured(
 
 def _compile(network: nn.Module) -> None:
     """Compiles every layer of the synthesis network by itself, in place."""
+    # All layers share their code: each is a compilation of it for its own sizes.
+    torch._dynamo.reset()
+    torch._dynamo.config.recompile_limit = 64
     for name in network.synthesis.layer_names:  # type: ignore[union-attr]
-        network.synthesis.get_submodule(name).compile()  # type: ignore[union-attr]
+        network.synthesis.get_submodule(name).compile(dynamic=False)  # type: ignore[union-attr]
 
 
 def _device_name(device: str) -> str:
