@@ -1,17 +1,19 @@
 """Resampled and modulated convolutions against their plain definitions."""
 
 import math
+from unittest import mock
 
 import pytest
 import torch
 from torch.autograd import gradcheck, gradgradcheck
 
 from tests.nn import plain
+from vgbench.nn.bias_act import clamped
 from vgbench.nn.conv_resample import conv2d_resample
 from vgbench.nn.filtered_lrelu import Resampling, filtered_lrelu
 from vgbench.nn.lowpass import design_lowpass_filter
 from vgbench.nn.modulated_conv import LowRank, modulated_conv2d, normalized_modulated_conv2d
-from vgbench.nn.upfirdn import setup_filter
+from vgbench.nn.upfirdn import setup_filter, upfirdn2d
 
 
 def seeded(*shape, seed=0):
@@ -148,15 +150,38 @@ def stored_bytes(work):
     return sum(kept.values())
 
 
-def test_a_matrix_product_keeps_fewer_maps_than_a_convolution():
+@pytest.mark.parametrize("route", ["depthwise", "matrix"])
+def test_filters_keep_no_map_for_the_backward_pass(route):
     x, resampling = seeded(2, 8, 24, 24).requires_grad_(), shape_of(*SHAPES[0])
-    high = 2 * 8 * 54 * 54 * 8
-    kept = {
-        route: stored_bytes(
-            lambda route=route: filtered_lrelu(x, None, resampling, clamp=1.0, route=route)
-        )
-        for route in ("matrix", "depthwise")
-    }
-    assert kept["matrix"] < 2.2 * high
-    assert kept["depthwise"] < 4.5 * high
-    assert kept["matrix"] < kept["depthwise"]
+    high = 2 * 8 * 54 * 54 * 8  # bytes of the map that is activated
+
+    def run():
+        return filtered_lrelu(x, None, resampling, clamp=1.0, route=route)
+
+    assert stored_bytes(run) < 2.2 * high
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("radial", [False, True])
+def test_a_clamp_is_left_out_only_where_it_cannot_act(shape, radial):
+    x, resampling = seeded(1, 1, 24, 24), shape_of(*shape)
+    if radial:
+        up_filter = torch.outer(resampling.up_filter, resampling.up_filter)
+        resampling = resampling._replace(up_filter=up_filter)
+    # signs that add up at one pixel of the up-sampled map: the largest value there can be
+    x.requires_grad_()
+    up = upfirdn2d(x, resampling.up_filter, resampling.up, 1, resampling.padding)
+    bound = 0.0
+    for pixel in [(i, j) for i in range(resampling.up) for j in range(resampling.up)]:
+        middle = tuple(size // 2 + step for size, step in zip(up.shape[2:], pixel, strict=True))
+        (signs,) = torch.autograd.grad(up[0, 0][middle], x, retain_graph=True)
+        bound = max(bound, float(signs.abs().sum()))
+    options = (1.0, 1.0)
+    reached = bound * resampling.up**2 * float(x.detach().abs().max())
+    for clamp, calls in ((1.01 * reached, 0), (0.99 * reached, 1)):
+        with mock.patch("vgbench.nn.filtered_lrelu.clamped", wraps=clamped) as spy:
+            got = filtered_lrelu(x, None, resampling, *options, clamp)
+        assert spy.call_count == calls
+        none = torch.zeros(1, dtype=x.dtype)
+        want = plain.filtered_lrelu(x, none, resampling, *options, clamp)
+        torch.testing.assert_close(got, want)

@@ -61,13 +61,28 @@ def test_derivatives_of_two_orders(route, case):
 
 def test_routes_by_precision_and_size():
     f = seeded(12, dtype=torch.float32)
-    for x, route in ((seeded(1, 1, 86, 86), "matrix"), (seeded(1, 1, 88, 88), "depthwise")):
-        want = upfirdn2d(x, f, 4, padding=9, route=route)
-        assert torch.equal(upfirdn2d(x, f, 4, padding=9), want)
+    for size, route in ((344, "matrix"), (348, "depthwise")):
+        x = seeded(1, 1, size, size)
+        want = upfirdn2d(x, f, 1, 4, padding=9, route=route)
+        assert torch.equal(upfirdn2d(x, f, 1, 4, padding=9), want)
     x = seeded(1, 1, 60, 60, dtype=torch.float32)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         got = upfirdn2d(x, f, 2, padding=9)
         assert torch.equal(got, upfirdn2d(x, f, 2, padding=9, route="matrix"))
+
+
+def test_forward_and_backward_take_their_own_routes_and_keep_no_map():
+    """Up-sampling by 4 is a convolution forward and a matrix product backward."""
+    f, x = seeded(24), seeded(1, 1, 20, 20).requires_grad_()
+    kept = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t):
+        y = upfirdn2d(x, f, 4, padding=13)
+    assert [tensor.shape for tensor in kept] == [f.shape]
+    assert torch.equal(y, upfirdn2d(x, f, 4, padding=13, route="depthwise"))
+    (got,) = torch.autograd.grad(y.square().sum(), x)
+    by_matrix = upfirdn2d(x, f, 4, padding=13, route="matrix")
+    (want,) = torch.autograd.grad(by_matrix, x, 2 * y.detach())
+    assert torch.equal(got, want)
 
 
 @pytest.mark.parametrize("taps", [4, 5, 12])

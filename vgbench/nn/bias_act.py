@@ -66,4 +66,12 @@ def bias_act(
     gain = own_gain if gain is None else gain
     if gain != 1:
         x = x * gain
-    return x if clamp is None else x.clamp(-clamp, clamp)
+    return x if clamp is None else clamped(x, clamp)
+
+
+def clamped(x: Float[Tensor, "..."], limit: float) -> Float[Tensor, "..."]:
+    """Returns `x` limited to [-limit, limit]; no gradient where the limit is reached.
+
+    The same numbers as `x.clamp`, whose backward on a CPU makes three masks instead of none.
+    """
+    return F.hardtanh(x, -limit, limit)

@@ -3,10 +3,12 @@
 import math
 from typing import NamedTuple
 
+import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from vgbench.nn.bias_act import clamped
 from vgbench.nn.upfirdn import Padding, Route, upfirdn2d
 
 
@@ -58,9 +60,34 @@ def filtered_lrelu(
     up_filter, down_filter, up, down, padding, flip = resampling
     if b is not None:
         x = x + b.to(x.dtype)[:, None, None]
+    within = clamp is None or _stays_within(x, clamp, resampling, gain)
     x = upfirdn2d(x, up_filter, up, 1, padding, flip, up**2 * gain, route)
     if slope != 1:
         x = F.leaky_relu(x, slope)
-    if clamp is not None:
-        x = x.clamp(-clamp, clamp)
+    if clamp is not None and not within:
+        x = clamped(x, clamp)
     return upfirdn2d(x, down_filter, 1, down, 0, flip, route=route)
+
+
+def _stays_within(x: Tensor, clamp: float, resampling: Resampling, gain: float) -> bool:
+    """Returns whether the activation of `x` provably stays below `clamp`.
+
+    Clamping the large map takes several times as long as bounding the small one. Not asked of a
+    GPU, which would wait for the answer.
+    """
+    if x.device.type != "cpu" or torch.compiler.is_compiling() or not x.numel():
+        return False
+    low, high = torch.aminmax(x.detach())
+    largest = max(-float(low), float(high)) * resampling.up**2 * gain
+    limit = clamp * (1 - 1e-3)  # the convolutions round
+    return largest * _largest_response(resampling.up_filter, resampling.up) < limit
+
+
+def _largest_response(f: Tensor | None, up: int) -> float:
+    """Returns the largest magnitude that up-sampling makes of values in [-1, 1]."""
+    if f is None:
+        return 1.0
+    f, phases = f.abs(), range(up)  # every up-th tap meets values, the others zeros
+    if f.ndim == 1:
+        return max(float(f[i::up].sum()) for i in phases) ** 2
+    return max(float(f[i::up, j::up].sum()) for i in phases for j in phases)

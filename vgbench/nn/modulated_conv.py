@@ -93,23 +93,22 @@ def normalized_modulated_conv2d(
     Source: StyleGAN3 (NeurIPS 2021), appendix F; StyleSV (ICLR 2023), genforce/StyleSV
     `src/training/networks.py`.
     """
-    if input_gain is not None:
-        x = x * (input_gain[..., None, None] if input_gain.ndim else input_gain)
-    y = _normalized_term(x, weight, styles, padding, demodulate)
+    gain = styles.new_ones(()) if input_gain is None else input_gain
+    y = _normalized_term(x, weight, styles, gain, padding, demodulate)
     if low_rank is None:
         return y
-    second = _normalized_term(x, low_rank.weight(), low_rank.styles, padding, demodulate)
+    second = _normalized_term(x, low_rank.weight(), low_rank.styles, gain, padding, demodulate)
     return y + (second if low_rank.gain is None else second * low_rank.gain)
 
 
 def _normalized_term(
-    x: Tensor, weight: Tensor, styles: Tensor, padding: int, demodulate: bool
+    x: Tensor, weight: Tensor, styles: Tensor, gain: Tensor, padding: int, demodulate: bool
 ) -> Tensor:
     if not demodulate:
-        return F.conv2d(_scaled(x, styles), weight, padding=padding)
+        return F.conv2d(_scaled(x, styles * gain), weight, padding=padding)
     weight = weight * (weight.square().mean((1, 2, 3), keepdim=True) + _EPS).rsqrt()
     styles = styles * (styles.square().mean() + _EPS).rsqrt()
-    y = F.conv2d(_scaled(x, styles), weight, padding=padding)
+    y = F.conv2d(_scaled(x, styles * gain), weight, padding=padding)
     return _scaled(y, demodulation(weight, styles))
 
 

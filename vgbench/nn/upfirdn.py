@@ -7,7 +7,7 @@ and size; the results are the same, and so are derivatives of any order.
 """
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -20,9 +20,9 @@ Route = Literal["depthwise", "matrix"]
 
 # Filters of at least this many taps are kept separable by `setup_filter` (StyleGAN2-ADA).
 _SEPARABLE_FROM = 8
-# On CPU a matrix product wins for up-sampling by 4 of maps up to this size; a matrix costs
-# n multiplications per output, a convolution taps / up.
-_MATRIX_FROM_UP, _MATRIX_UP_TO_SIZE = 4, 86
+# On CPU a matrix product wins for down-sampling by 4 (the backward pass of up-sampling) of maps up
+# to this size; a matrix costs n multiplications per output, a convolution as many as it has taps.
+_MATRIX_FROM, _MATRIX_UP_TO_SIZE = 4, 4 * 86
 # Separable filters this short are faster as one convolution in two dimensions than as two.
 _ONE_PASS_UP_TO = 4
 
@@ -38,6 +38,11 @@ class _Axis(NamedTuple):
     def full_rate(self, n: int, taps: int) -> int:
         """Length after padding and filtering, before decimation."""
         return n * self.up + self.low + self.high - taps + 1
+
+    def adjoint(self, n: int, m: int, taps: int) -> "_Axis":
+        """What the reversed filter does along the axis of a gradient: from length m back to n."""
+        low = taps - 1 - self.low
+        return _Axis(self.down, self.up, low, (n - 1) * self.up + taps - m * self.down - low)
 
 
 _KEEP = _Axis(1, 1, 0, 0)
@@ -110,13 +115,13 @@ def upfirdn2d(
     f = f.to(x.dtype) * gain ** (f.ndim / 2)
     if flip_filter:
         f = f.flip(tuple(range(f.ndim)))
-    if f.ndim == 1 and (route or _route(x, rows, columns)) == "matrix":
-        return _matrix(x, f, rows, columns)
-    if f.ndim == 1 and len(f) <= _ONE_PASS_UP_TO:
+    short = f.ndim == 1 and len(f) <= _ONE_PASS_UP_TO
+    if short and (route or _route(x, rows, columns)) == "depthwise":
         f = torch.outer(f, f)
     if f.ndim == 2:
         return _depthwise(x, f, rows, columns)
-    return _depthwise(_depthwise(x, f[None, :], _KEEP, columns), f[:, None], rows, _KEEP)
+    resampled: Tensor = _Separable.apply(x, f, rows, columns, route)  # type: ignore[no-untyped-call]
+    return resampled
 
 
 def upsample2d(
@@ -189,13 +194,40 @@ def _pair(factor: Factor) -> tuple[int, int]:
     return (factor, factor) if isinstance(factor, int) else factor
 
 
+class _Separable(torch.autograd.Function):
+    """A separable filter; its backward is one too, so each takes the route that suits it.
+
+    Nothing of the map is kept for the backward pass, and derivatives of any order work.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, f: Tensor, rows: _Axis, columns: _Axis, route: Route | None
+    ) -> Tensor:
+        ctx.save_for_backward(f)
+        ctx.axes, ctx.size, ctx.route = (rows, columns), x.shape[-2:], route
+        if (route or _route(x, rows, columns)) == "matrix":
+            return _matrix(x, f, rows, columns)
+        return _depthwise(_depthwise(x, f[None, :], _KEEP, columns), f[:, None], rows, _KEEP)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None, None]:
+        (f,) = ctx.saved_tensors
+        sizes = zip(ctx.axes, ctx.size, grad.shape[-2:], strict=True)
+        rows, columns = (axis.adjoint(n, m, len(f)) for axis, n, m in sizes)
+        back: Tensor = _Separable.apply(  # type: ignore[no-untyped-call]
+            grad, f.flip(0), rows, columns, ctx.route
+        )
+        return back, None, None, None, None
+
+
 def _route(x: Tensor, rows: _Axis, columns: _Axis) -> Route:
     # Depthwise convolutions in bfloat16 are several times slower on CPU than in float32.
     low_precision = x.dtype in (torch.bfloat16, torch.float16)
     if x.is_cuda or low_precision or torch.is_autocast_enabled(x.device.type):
         return "matrix"
     small = max(x.shape[-2:]) <= _MATRIX_UP_TO_SIZE
-    return "matrix" if small and max(rows.up, columns.up) >= _MATRIX_FROM_UP else "depthwise"
+    return "matrix" if small and max(rows.down, columns.down) >= _MATRIX_FROM else "depthwise"
 
 
 def _matrix(x: Tensor, f: Tensor, rows: _Axis, columns: _Axis) -> Tensor:
