@@ -1,4 +1,4 @@
-"""`vgbench weights`: the pretrained weights of feature networks."""
+"""`vgbench weights`: pretrained weights of feature networks and of image GANs."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vgbench.cli import common
-from vgbench.errors import WeightsError
+from vgbench.errors import UnknownNameError, UsageError, WeightsError
 
 if TYPE_CHECKING:
     from vgbench.weights.catalog import CatalogEntry
     from vgbench.weights.fetch import Transfer
     from vgbench.weights.store import Installed, WeightStore
+    from vgbench.weights.stylegan_convert import Converted
 
 _weights_dir = click.option(
     "--weights-dir",
@@ -23,7 +24,7 @@ _weights_dir = click.option(
 
 @click.group()
 def weights() -> None:
-    """Download, import, check and list the weights of feature networks.
+    """Download, import, check, list and convert pretrained weights.
 
     \b
     Examples:
@@ -110,22 +111,68 @@ def verify(names: tuple[str, ...], weights_dir: str | None) -> None:
 @click.argument("source", type=click.Path(path_type=Path))
 @click.argument("target", type=click.Path(path_type=Path))
 def convert(name: str, source: Path, target: Path) -> None:
-    """Write the tensors of SOURCE, which holds NAME, to the new safetensors file TARGET.
+    """Write what SOURCE holds, under vgbench's names, to TARGET. Nothing in SOURCE is executed.
 
-    SOURCE is as for `import`; nothing is installed. TARGET has vgbench's names of the tensors.
+    NAME is one of `vgbench weights list`, SOURCE is as for `import`, and TARGET becomes a
+    safetensors file. Or NAME is stylegan2-frames, stylegan3-frames or inversion, SOURCE is a .pkl
+    of StyleGAN2-ADA-PyTorch or StyleGAN3, or a .pt of rosinality/stylegan2-pytorch or
+    pixel2style2pixel, and TARGET becomes a folder that `model.init.image=TARGET` accepts, or
+    `model.init.inversion=TARGET`.
 
     \b
     Examples:
       vgbench weights convert i3d-k400 i3d_torchscript.pt i3d.safetensors
-      vgbench weights convert resnext101-k400 resnext-101-kinetics.pth resnext101.safetensors
+      vgbench weights convert stylegan2-frames ffhq.pkl ffhq
     """
+    from vgbench.weights.stylegan_convert import MODELS_OF_FILES
+
+    if name in MODELS_OF_FILES:
+        _convert_networks(name, source, target)
+        return
+    from vgbench.registry import unknown_name_text
+    from vgbench.weights.catalog import read_catalog
     from vgbench.weights.store import convert as convert_file
 
+    catalog = read_catalog()
+    known = [*catalog, *MODELS_OF_FILES]
+    if name not in (*known, *(alias for entry in catalog.values() for alias in entry.aliases)):
+        text = unknown_name_text("weight", name, known)
+        raise UnknownNameError(text.replace("vgbench ls weights", "vgbench weights convert -h"))
     layout = convert_file(name, source, target)
     if common.option("as_json"):
         common.emit_json({"target": str(target), "layout": layout})
     else:
         click.echo(f"wrote {target} from layout {layout}")
+
+
+def _convert_networks(name: str, source: Path, target: Path) -> None:
+    from vgbench.training.artefacts import foreign_record, write_artefact
+    from vgbench.weights.stylegan_convert import convert_networks
+
+    if target.exists() or not target.parent.is_dir():
+        raise UsageError(f"{target}: expected the name of a new folder, in a folder that exists")
+    made = convert_networks(name, source)
+    record = foreign_record(made.model, made.options, made.spec, made.source)
+    about = write_artefact(target, made.weights, record).about
+    options, height, width = _changed_options(made), made.spec.height, made.spec.width
+    if common.option("as_json"):
+        shown = {key: about[key] for key in ("model", "spec", "sha256")}
+        common.emit_json({"target": str(target), **shown, "options": options, **made.source})
+        return
+    click.echo(f"wrote {target}: {name}, {height}x{width}, from layout {made.source['layout']}")
+    click.echo(f"  options  {' '.join(f'{k}={v}' for k, v in options.items()) or 'the defaults'}")
+    for note in made.source["notes"]:
+        click.echo(f"  note     {note}")
+    stage = "inversion" if name == "inversion" else "image"
+    click.echo(f"  use      model.init.{stage}={target}")
+
+
+def _changed_options(made: "Converted") -> dict[str, Any]:
+    """Returns the options that are not the defaults of their model."""
+    from vgbench.registry import MODELS
+
+    default = vars(MODELS.get(made.model)()) if made.model in MODELS else {}
+    return {k: v for k, v in made.options.items() if k not in default or v != default[k]}
 
 
 @weights.command("list")

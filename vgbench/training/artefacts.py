@@ -161,13 +161,26 @@ def publish(path: Path, key: str, config: RunConfig, run: Path, trained: Path) -
         CheckpointError: If it cannot be written.
     """
     model = load_model(trained)
+    return write_artefact(path, model.export(), {**_record(model, config, run), "key": key})
+
+
+def write_artefact(path: Path, weights: Mapping[str, Tensor], record: dict[str, Any]) -> Artefact:
+    """Makes the folder of an artefact, whole or not at all.
+
+    Args:
+        path: The folder.
+        weights: As the model of the stage exports them.
+        record: What is known of them.
+
+    Raises:
+        CheckpointError: If it cannot be written.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     try:
         temporary.mkdir(parents=True)
-        save_file(_owned(model.export()), temporary / WEIGHTS)
-        about = {**_record(model, config, run), "key": key}
-        about["sha256"] = file_sha256(temporary / WEIGHTS)
+        save_file(_owned(weights), temporary / WEIGHTS)
+        about = {**record, "sha256": file_sha256(temporary / WEIGHTS)}
         (temporary / ABOUT).write_text(json.dumps(about, indent=2), encoding="utf-8")
         for file in temporary.iterdir():
             _sync(file)
@@ -178,6 +191,31 @@ def publish(path: Path, key: str, config: RunConfig, run: Path, trained: Path) -
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return Artefact(path, about)
+
+
+def foreign_record(
+    model: str, options: Mapping[str, Any], spec: VideoSpec, source: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Returns the record of weights that were trained elsewhere.
+
+    Args:
+        model: Registered name of the model that they fit.
+        options: Its options, as far as they are known.
+        spec: The videos that it makes.
+        source: What is known of the file they come from, its `file` and `sha256` among that.
+    """
+    return {
+        "format": FORMAT,
+        "key": source["sha256"],
+        "model": model,
+        "config": plain(dict(options)),
+        "spec": asdict(spec),
+        "seed": None,
+        "budget": {"kclips": None},
+        "dataset": "",
+        "stages": {},
+        "provenance": {"run": source["file"], "source": dict(source), **environment()},
+    }
 
 
 def _owned(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -253,6 +291,9 @@ def _check_same_networks(
     config: Mapping[str, Any],
 ) -> None:
     expected = build_model(stage.config, spec, seed=0).export()
+    # Published files may lack whole networks; a model that needs one says so when it starts.
+    present = {name.split(".")[0] for name in weights}
+    expected = {k: v for k, v in expected.items() if k.split(".")[0] in {"generator", *present}}
     names = [*expected, *(name for name in weights if name not in expected)]
     shapes = {name: (_shape(weights, name), _shape(expected, name)) for name in names}
     wrong = next((name for name, (found, right) in shapes.items() if found != right), None)

@@ -1,9 +1,12 @@
 """Reading the tensors of PyTorch files without running anything that they contain."""
 
+import math
 import pickle
+import re
 import zipfile
 from collections import OrderedDict
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import Any, cast
 
@@ -68,8 +71,29 @@ def _read(path: Path) -> tuple[dict[str, Tensor], str]:
     return _read_state_dict(path), "torch"
 
 
+class RefusedError(Exception):
+    """A file that would do more than hold tensors; nothing in it was executed."""
+
+
+def load_plain(file: Path | BytesIO) -> Any:
+    """Returns what `torch.save` wrote, on the CPU, if that is tensors and plain values.
+
+    Raises:
+        RefusedError: If it is more than that.
+        Exception: Any other, if it is damaged.
+    """
+    try:
+        return torch.load(file, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        # All that torch says beside the name advises to trust the file.
+        found = re.search(r"GLOBAL\s+([\w.]+)", str(error), re.IGNORECASE)
+        if found:
+            raise RefusedError(f"it names {found[1]}, which is never called") from error
+        raise ValueError("its pickle holds what tensors do not need, or is broken") from error
+
+
 def _read_state_dict(path: Path) -> dict[str, Tensor]:
-    content = torch.load(path, map_location="cpu", weights_only=True)
+    content = load_plain(path)
     if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
         content = content["state_dict"]
     if not isinstance(content, dict) or not all(isinstance(v, Tensor) for v in content.values()):
@@ -108,7 +132,7 @@ class _ParameterReader(pickle.Unpickler):
         if module == "torch" and name in _STORAGES:
             return _STORAGES[name]
         if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
-            return _rebuild_tensor
+            return rebuild_tensor
         if (module, name) == ("collections", "OrderedDict"):
             return OrderedDict
         if module == "torch.jit._pickle" and name in _LIST_MARKS:
@@ -121,10 +145,24 @@ class _ParameterReader(pickle.Unpickler):
         return torch.frombuffer(bytearray(content), dtype=dtype)
 
 
-def _rebuild_tensor(
+def rebuild_tensor(
     storage: Tensor, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *_: Any
 ) -> Tensor:
-    return storage.as_strided(size, stride, offset).clone()
+    """Returns a tensor of its own that holds a part of a storage.
+
+    Args:
+        storage: All numbers of the storage, in one axis.
+        offset: Number that the tensor starts with.
+        size: Shape of the tensor.
+        stride: Numbers between two neighbours along each axis.
+
+    Raises:
+        ValueError: If the tensor would have more numbers than the storage.
+        RuntimeError: If it would reach beyond the storage.
+    """
+    if math.prod(size) > storage.numel():
+        raise ValueError(f"a tensor of {tuple(size)} in a storage of {storage.numel()} numbers")
+    return storage.as_strided(size, stride, offset).clone(memory_format=torch.contiguous_format)
 
 
 def _first(value: Any, *_: Any) -> Any:
