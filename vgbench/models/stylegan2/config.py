@@ -53,7 +53,7 @@ class StyleGAN2FramesConfig(FramesConfig):
                 "ema_kclips": 0.5,
             },
             "protocol": IMAGE_PROTOCOLS["demo"],
-            "budget": {"batch_size": 16, "kclips": 40.0},
+            "budget": {"batch_size": 16, "kclips": 20.0},
         },
         "short": {
             "model": {"channel_base": 8192, "channel_max": 256, "ema_kclips": 5.0},
