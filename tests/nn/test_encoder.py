@@ -29,7 +29,7 @@ SIZES = [
 ]
 
 
-@pytest.mark.parametrize(("build", "parameters"), SIZES, ids=lambda v: str(v))
+@pytest.mark.parametrize(("build", "parameters"), SIZES)
 def test_numbers_of_parameters_are_those_of_the_paper(build, parameters):
     with torch.device("meta"):
         assert count(build()) == parameters
