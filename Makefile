@@ -24,7 +24,7 @@ demo: $(BIN)/vgbench
 	$(BIN)/vgbench eval $(DEMO)/checkpoints/kclip-00000.000.ckpt
 	$(BIN)/vgbench eval $(DEMO)
 	$(BIN)/vgbench sample $(DEMO) -n 16 --scale 4 -o $(DEMO)/samples/demo.mp4
-	$(BIN)/vgbench sample $(DEMO) -n 4 --scale 2 -o $(DEMO)/samples/demo.png
+	$(BIN)/vgbench sample $(DEMO) -n 8 --scale 2 -o $(DEMO)/samples/demo.png
 	$(BIN)/vgbench leaderboard export -o leaderboard.csv $(DEMO)
 	$(BIN)/vgbench leaderboard show $(DEMO)
 
