@@ -28,7 +28,7 @@ from torch.optim import Optimizer
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from vgbench.models.stylevideogan.config import CriticOptions, GeneratorOptions, TrainingOptions
+from vgbench.models.stylevideogan.options import CriticOptions, GeneratorOptions, TrainingOptions
 from vgbench.models.stylevideogan.recurrence import StackedGRU, Unrolled
 from vgbench.models.stylevideogan.rollout import rollout
 from vgbench.models.stylevideogan.training import Noise, TemporalGAN, draw_noise
@@ -95,9 +95,11 @@ def gan_of(size: str, side: str, device: str) -> TemporalGAN:
         torch.default_generator.manual_seed(0)
         options = TrainingOptions(critic_steps=critic_steps)
         critic = CriticOptions(embed_widths=widths)
-        gan = TemporalGAN(num_ws, w_dim, GeneratorOptions(), critic, options)
+        gan = TemporalGAN.build(num_ws, w_dim, GeneratorOptions(), critic, options)
     gan.generator.recurrence = SIDES[side](gan.generator.recurrence)
-    return gan.to(device)
+    for network in (gan.generator, gan.critic, gan.angle):
+        network.to(device)
+    return gan
 
 
 def descend(loss: Tensor, optimizer: Optimizer, name: str) -> None:

@@ -95,13 +95,13 @@ def test_two_processes_give_the_same_row(run, tmp_path):
         assert (a.n_real, a.n_fake) == (b.n_real, b.n_fake)
 
 
-def test_a_video_does_not_depend_on_how_it_is_asked_for(tmp_path):
+def test_a_video_does_not_depend_on_how_it_is_asked_for(shapes, tmp_path):
     config = compose(NARROW, tmp_path)
     model = build_model(config.model, VideoSpec(height=32, width=32), seed=0)
     protocol = get_protocol("hed16/demo@1")
     clips = {}
     for batch_size in (1, 4):
-        subject = open_subject(model, 0, "cpu", batch_size)
+        subject = open_subject(model, 0, "cpu", batch_size, shapes)
         clips[batch_size] = torch.stack(list(subject.read(protocol, 6, 0, 1)))
         odd = torch.stack(list(subject.read(protocol, 6, 1, 2)))
         assert (odd.int() - clips[batch_size][1::2].int()).abs().max() <= 1
@@ -159,7 +159,7 @@ def test_missing_things_are_named(shapes, tmp_path):
     with pytest.raises(DataError, match="does not exist"):
         vgbench.evaluate(tmp_path / "nothing", frames_of(shapes))
     with pytest.raises(UsageError, match="cannot evaluate a int"):
-        open_subject(3, 0, "cpu", 1)
+        open_subject(3, 0, "cpu", 1, shapes)
 
 
 def arrays(seed, n=8, frames=18):
@@ -232,7 +232,7 @@ def test_a_checkpoint_is_sampled_once(run, shapes, tmp_path, monkeypatch):
     assert replace(again, date="") == replace(first, date="")
 
 
-def test_sampling_goes_on_with_fewer_videos_when_memory_runs_out(run, monkeypatch):
+def test_sampling_goes_on_with_fewer_videos_when_memory_runs_out(run, shapes, monkeypatch):
     model = vgbench.load_model(run.path)
     sample, sizes = model.sample, []
 
@@ -243,9 +243,9 @@ def test_sampling_goes_on_with_fewer_videos_when_memory_runs_out(run, monkeypatc
         return sample(n, frames, generators)
 
     protocol = get_protocol(PROTOCOLS[0])
-    expected = torch.stack(list(open_subject(model, 0, "cpu", 4).read(protocol, 6, 0, 1)))
+    expected = torch.stack(list(open_subject(model, 0, "cpu", 4, shapes).read(protocol, 6, 0, 1)))
     monkeypatch.setattr(model, "sample", limited)
-    subject = open_subject(model, 0, "cpu", "auto")
+    subject = open_subject(model, 0, "cpu", "auto", shapes)
     assert torch.equal(torch.stack(list(subject.read(protocol, 6, 0, 1))), expected)
     assert sizes == [6, 6, 4, 2]  # 16 at most at first, then 8, then 4
 

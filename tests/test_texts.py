@@ -11,6 +11,7 @@ from vgbench import media
 from vgbench.config.compose import compose
 from vgbench.config.schema import BudgetConfig, TrainerConfig
 from vgbench.config.sweep import expand
+from vgbench.data.arrays import ArraySource
 from vgbench.errors import (
     CheckpointError,
     DataError,
@@ -200,7 +201,7 @@ LIBRARY = {
         "expected 3 colour channels in the last axis, got (1, 2, 4, 4, 1)",
     ),
     "subject": (
-        lambda _: open_subject(3, 0, "cpu", 1),
+        lambda _: open_subject(3, 0, "cpu", 1, ArraySource(np.zeros((1, 9, 32, 32, 3), np.uint8))),
         UsageError,
         "cannot evaluate a int; give a model, a checkpoint, videos as a folder, source or uint8 "
         "array, or a function from a number to uint8 (T, H, W, 3)",

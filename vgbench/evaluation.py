@@ -99,7 +99,7 @@ def evaluate(
     plans = {p.id: check_enough(p, _lengths(source), dataset=source.name) for p in protocols}
     evaluator = _evaluator(protocols, on_progress, settings)
     batch_size = settings.get("batch_size", 16)
-    subject = open_subject(fake, seed, str(evaluator.device), batch_size)
+    subject = open_subject(fake, seed, str(evaluator.device), batch_size, source)
     for p in protocols:
         _refuse_missing(p, plans[p.id], subject)
     has_floor = all(p.real_clips != "all-frames" for p in protocols)

@@ -158,10 +158,14 @@ MODELS: Registry[Any] = Registry(
     "model",
     {
         "g3an": "vgbench.models.g3an.config:G3ANConfig",
+        "inversion": "vgbench.models.inversion.config:InversionConfig",
+        "style-transfer": "vgbench.models.stylegan2.transfer_config:StyleTransferConfig",
         "stylegan2-frames": "vgbench.models.stylegan2.config:StyleGAN2FramesConfig",
         "stylegan3-frames": "vgbench.models.stylegan3.config:StyleGAN3FramesConfig",
         "styleganv": "vgbench.models.stylegan_v.config:StyleGANVConfig",
+        "styleinv": "vgbench.models.styleinv.config:StyleInVConfig",
         "stylesv": "vgbench.models.stylesv.config:StyleSVConfig",
+        "stylevideogan": "vgbench.models.stylevideogan.config:StyleVideoGANConfig",
     },
 )
 DATASETS: Registry[Any] = Registry(

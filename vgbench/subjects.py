@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import TypeAlias
 
@@ -21,11 +22,12 @@ from vgbench.metrics.clip_rules import cut_clip, fake_numbers, to_pixels
 from vgbench.metrics.clip_set import Clip, ClipSet
 from vgbench.metrics.evaluator import BatchSize
 from vgbench.metrics.protocol import EvalProtocol, SampleCounts
-from vgbench.models.base import VideoGAN
+from vgbench.models.base import ReconstructingGAN, VideoGAN
 from vgbench.models.checkpoint import file_sha256, find_checkpoint, load_model
 from vgbench.nn.noise import seeded_generator
 from vgbench.registry import DATASETS
 from vgbench.sampling import EvalClips
+from vgbench.video import to_model_range
 
 # First item and step.
 Part: TypeAlias = tuple[int, int]
@@ -35,6 +37,8 @@ Real: TypeAlias = VideoSource | Videos | str | Path
 Fake: TypeAlias = "VideoGAN | VideoSource | Videos | Callable[[int], Video] | str | Path"
 # From (protocol, number of videos, first, step) to the clips of videos first, first + step, ...
 ReadVideos: TypeAlias = Callable[[EvalProtocol, int, int, int], Iterator[Clip]]
+# Clips, and frames of each, by which a row's note says how true a model's reconstructions are.
+_REMARKED, _REMARKED_FRAMES = 16, 16
 # Choices of real clips in which a video may come again.
 _ORDERS: Mapping[str, Order] = {"random-videos": "random", "cycle-videos": "cycle"}
 
@@ -150,18 +154,28 @@ def _real_trial(
     )
 
 
-def open_subject(fake: object, seed: int, device: str, batch_size: BatchSize) -> Subject:
+def open_subject(
+    fake: object, seed: int, device: str, batch_size: BatchSize, real: VideoSource
+) -> Subject:
     """Returns what `fake` names as something to be evaluated; see `evaluate`.
+
+    Args:
+        fake: The model, checkpoint, videos or function.
+        seed: Seed of the generated videos.
+        device: Where a checkpoint is loaded to.
+        batch_size: Videos at a time.
+        real: The real videos: a model that reconstructs is given other clips of them than those
+            that it is compared with, so that a perfect one scores the floor.
 
     Raises:
         UsageError: If it is none of the things that can be evaluated.
     """
     if isinstance(fake, VideoGAN):
-        return _of_model(fake, seed, batch_size)
+        return _of_model(fake, seed, batch_size, real)
     if isinstance(fake, (str, Path)):
         path = Path(fake)
         if path.suffix == ".ckpt" or (path / "checkpoints").is_dir() or not path.exists():
-            return _of_checkpoint(path, seed, device, batch_size)
+            return _of_checkpoint(path, seed, device, batch_size, real)
         decoded = ("decoded from video files",)
         return replace(_of_source(VideoFolderSource(path), seed), notes=decoded)
     if isinstance(fake, (np.ndarray, Tensor)):
@@ -176,16 +190,21 @@ def open_subject(fake: object, seed: int, device: str, batch_size: BatchSize) ->
     return _of_function(fake, seed)
 
 
-def _of_checkpoint(path: Path, seed: int, device: str, batch_size: BatchSize) -> Subject:
+def _of_checkpoint(
+    path: Path, seed: int, device: str, batch_size: BatchSize, real: VideoSource
+) -> Subject:
     file = find_checkpoint(path)
-    subject = _of_model(load_model(file, device), seed, batch_size)
+    model = load_model(file, device)
+    subject = _of_model(model, seed, batch_size, real)
     sha256 = file_sha256(file)
     # Another version may sample otherwise from the same weights.
     identity = f"checkpoint {sha256} vgbench {__version__}"
+    if isinstance(model, ReconstructingGAN):
+        identity += f" of {real.fingerprint}"
     return replace(subject, checkpoint_sha256=sha256, identity=identity)
 
 
-def _of_model(model: VideoGAN, seed: int, batch_size: BatchSize) -> Subject:
+def _samples(model: VideoGAN, seed: int, batch_size: BatchSize) -> ReadVideos:
     def read(protocol: EvalProtocol, n: int, first: int, step: int) -> Iterator[Clip]:
         # All videos have one length, so that a video does not depend on where its clip starts.
         length = max(model.clips.frames, protocol.fake_span)
@@ -205,6 +224,41 @@ def _of_model(model: VideoGAN, seed: int, batch_size: BatchSize) -> Subject:
             for video, i in zip(videos, batch, strict=True):
                 yield cut_clip(video, protocol, seed=seed, number=i)
 
+    return read
+
+
+def _reconstructions(
+    model: ReconstructingGAN, real: VideoSource, seed: int, batch_size: BatchSize
+) -> ReadVideos:
+    """The clips that a model makes of real ones; of the set by which the floor is measured."""
+    size = 16 if batch_size == "auto" else batch_size
+
+    def read(protocol: EvalProtocol, n: int, first: int, step: int) -> Iterator[Clip]:
+        clips = _others(real, protocol.fake_span, n, protocol.seed, (first, step))
+        number = first
+        while batch := list(islice(clips, size)):
+            video = to_model_range(torch.stack(batch)).to(model.device)
+            for rebuilt in to_pixels(model.reconstruct(video), protocol).cpu():
+                yield cut_clip(rebuilt, protocol, seed=seed, number=number)
+                number += step
+
+    return read
+
+
+def _others(
+    real: VideoSource, frames: int, n: int, seed: int, part: Part = (0, 1)
+) -> Iterator[UInt8[Tensor, "t h w 3"]]:
+    policy = EvalClips(frames, 1, "uniform", "span")
+    return eval_clips(real, policy, n=n, order="cycle", seed=seed, draw=1, shard=part)
+
+
+def _remarks(model: ReconstructingGAN, real: VideoSource) -> tuple[str, ...]:
+    longest = max(real.meta(i).n_frames for i in range(len(real)))
+    clips = list(_others(real, min(_REMARKED_FRAMES, longest), _REMARKED, seed=0))
+    return model.remarks(to_model_range(torch.stack(clips)).to(model.device))
+
+
+def _of_model(model: VideoGAN, seed: int, batch_size: BatchSize, real: VideoSource) -> Subject:
     name = str(model.provenance.get("model", type(model).__name__))
     selection = str(model.provenance.get("selection", "none"))
     stages = model.provenance.get("stages", {})
@@ -212,14 +266,18 @@ def _of_model(model: VideoGAN, seed: int, batch_size: BatchSize) -> Subject:
         f"stage {stage} from {about.get('artefact', about['sha256'][:12])}"
         for stage, about in stages.items()
     )
-    return Subject(
+    subject = Subject(
         name,
-        read,
+        _samples(model, seed, batch_size),
         clips_seen=model.clips_seen,
         max_frames=model.max_frames,
         selection=selection,
         notes=notes,
     )
+    if not isinstance(model, ReconstructingGAN):
+        return subject
+    rebuilt = _reconstructions(model, real, seed, batch_size)
+    return replace(subject, read=rebuilt, max_frames=None, notes=notes + _remarks(model, real))
 
 
 def _of_function(function: Callable[[int], Video], seed: int) -> Subject:

@@ -57,11 +57,13 @@ class SampleRequest:
         flip: Whether each clip is mirrored left to right with probability one half.
         weight: A video is drawn alike (`video`), by its length (`frame`) or by the root of that
             (`sqrt`); None takes the policy's.
+        videos: Only so many videos that are long enough are used, the first ones; 0 for all.
     """
 
     policy: SamplingPolicy = field(default_factory=Contiguous)
     flip: bool = False
     weight: Literal["video", "frame", "sqrt"] | None = None
+    videos: int = 0
 
     def __post_init__(self) -> None:
         if self.weight not in (None, "video", "frame", "sqrt"):
@@ -69,7 +71,8 @@ class SampleRequest:
 
     def __str__(self) -> str:
         weight = f", weight={self.weight}" if self.weight else ""
-        return f"{self.policy}{weight}{', mirrored' if self.flip else ''}"
+        videos = f", of {self.videos} videos" if self.videos else ""
+        return f"{self.policy}{weight}{', mirrored' if self.flip else ''}{videos}"
 
     @property
     def frames(self) -> int:
@@ -121,11 +124,14 @@ class Stage:
         name: The key in `model.init.<name>=PATH` and `stages.<name>.kclips=...`, e.g. `image`.
         model: Registered name of the model, e.g. `stylegan3-frames`.
         config: Its options, derived by the declaring model from its own.
+        given: Whether it is never trained for the run: `model.init.<name>` must name a finished
+            one, as it learns from other data.
     """
 
     name: str
     model: str
     config: ModelConfig
+    given: bool = False
 
 
 @dataclass(frozen=True)

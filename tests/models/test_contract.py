@@ -3,10 +3,13 @@
 import json
 from dataclasses import asdict
 
+import numpy as np
 import pytest
 import torch
 
 from vgbench.config.compose import compose
+from vgbench.data.draws import Draws
+from vgbench.data.policies import choose
 from vgbench.errors import FrameLimitError, UsageError
 from vgbench.models import base
 from vgbench.models.base import Clips, VideoGAN, plain
@@ -68,7 +71,7 @@ def test_same_generator_state_gives_the_same_video_and_global_state_is_untouched
 def test_video_depends_on_its_own_generator_alone(model, frames):
     together = model.sample(5, frames, per_video(1, range(5)))
     alone = torch.cat([model.sample(1, frames, per_video(1, [i])) for i in range(5)])
-    torch.testing.assert_close(together, alone, rtol=0, atol=2e-5)
+    torch.testing.assert_close(together, alone, rtol=0, atol=5e-5)
 
 
 @pytest.mark.parametrize("number", [1, 5, 16, 17, 40])
@@ -85,7 +88,7 @@ def test_many_videos_are_drawn_in_chunks(model, frames, monkeypatch):
     monkeypatch.setattr(base, "_FRAMES_PER_CHUNK", 3 * frames)
     videos = model.sample(5, frames, per_video(2, range(5)))
     some = model.sample(2, frames, per_video(2, [0, 4]))
-    torch.testing.assert_close(videos[[0, 4]], some, rtol=0, atol=2e-5)
+    torch.testing.assert_close(videos[[0, 4]], some, rtol=0, atol=5e-5)
 
 
 @pytest.mark.parametrize(("n", "number"), [(0, 1), (1, 0), (-1, 1)])
@@ -126,22 +129,28 @@ def test_options_are_plain_and_the_training_clips_fit_the_frames(model):
     assert model.clips.policy.min_frames >= model.clips.frames
 
 
-def test_one_training_step_changes_the_generator_and_logs_scalars(model):
+def test_training_steps_change_the_generator_and_log_scalars(model):
     fresh = build_model(model.config, SIZE, seed=5)
     fresh.train()
     optimizers = fresh.configure_optimizers()
     optimizers = list(optimizers) if isinstance(optimizers, (list, tuple)) else [optimizers]
     before = [p.detach().clone() for p in fresh.generator.parameters()]
     video = torch.rand(4, 3, fresh.clips.frames, 32, 32) * 2 - 1
-    times = torch.arange(float(fresh.clips.frames)).expand(4, -1)
-    real = Clips(video, times, torch.full((4,), -1))
-    scalars = fresh.train_clips(real, optimizers)
-    assert all(torch.isfinite(value) for value in scalars.values())
-    assert scalars
-    changed = [
-        not torch.equal(a, b) for a, b in zip(before, fresh.generator.parameters(), strict=True)
-    ]
+    policy = fresh.clips.policy
+    chosen = choose(policy, np.full(4, policy.min_frames), Draws(np.arange(4, dtype=np.uint64)))
+    real = Clips(video, torch.from_numpy(chosen.times), torch.full((4,), -1))
+    changed = [False]
+    for _ in range(5):  # a critic may make so many steps before the generator's first
+        scalars = fresh.train_clips(real, optimizers)
+        assert all(torch.isfinite(value) for value in scalars.values())
+        assert scalars
+        fresh.clips_seen += 4
+        pairs = list(zip(before, fresh.generator.parameters(), strict=True))
+        changed = [not torch.equal(old, new) for old, new in pairs if new.requires_grad]
+        if any(changed):
+            break
     assert sum(changed) > len(changed) / 2
+    assert all(torch.equal(old, new) for old, new in pairs if not new.requires_grad)
 
 
 def test_grid_shares_appearance_by_row_and_motion_by_column(model):
@@ -157,5 +166,6 @@ def test_grid_shares_appearance_by_row_and_motion_by_column(model):
     assert videos.shape == (6, 3, 17, 32, 32)
     again = model.sample_grid(2, 2, 17, seed=0)
     # A larger grid contains the smaller one: codes depend on their row or column alone.
-    torch.testing.assert_close(videos[[0, 1, 3, 4]], again, rtol=0, atol=2e-5)
-    assert len({tuple(v.flatten()[:64].tolist()) for v in videos}) == 6
+    torch.testing.assert_close(videos[[0, 1, 3, 4]], again, rtol=0, atol=5e-5)
+    # All frames: the first of a row may be one and the same.
+    assert len(torch.unique(videos.flatten(1), dim=0)) == 6

@@ -7,7 +7,7 @@ from vgbench.errors import UsageError
 from vgbench.losses.perceptual import DiscriminatorDistance
 from vgbench.models.inversion.encoder import build_encoder
 from vgbench.models.inversion.losses import InversionObjective, latent_roughness
-from vgbench.models.inversion.options import InversionLossOptions, InverterOptions
+from vgbench.models.inverter_config import InversionLossOptions, InverterOptions
 from vgbench.models.stylegan2.generator import Generator
 from vgbench.models.stylegan3.generator import Generator as AliasFreeGenerator
 from vgbench.nn.encoder.latent_space import LatentSpace

@@ -164,7 +164,7 @@ def test_wrong_options_are_refused_by_name(build, message):
 
 
 def test_options_are_imported_without_torch():
-    modules = ("vgbench.models.styleinv.options", "vgbench.models.inversion.options")
+    modules = ("vgbench.models.styleinv.options", "vgbench.models.inverter_config")
     program = f"import sys, {', '.join(modules)}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 

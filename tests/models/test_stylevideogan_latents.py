@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from vgbench.errors import UsageError
-from vgbench.models.stylevideogan.config import GeneratorOptions
 from vgbench.models.stylevideogan.diagnostics import (
     codes_of_fixed_starts,
     distance_in_sigma,
@@ -28,6 +27,7 @@ from vgbench.models.stylevideogan.latents import (
 )
 from vgbench.models.stylevideogan.losses import GradientAngle
 from vgbench.models.stylevideogan.offset import motion_subspace, subject_offset, transfer
+from vgbench.models.stylevideogan.options import GeneratorOptions
 from vgbench.models.stylevideogan.rollout import decode, endless_codes, rollout
 from vgbench.nn.noise import seeded_generator
 
@@ -165,13 +165,13 @@ def test_ten_thousand_frames_in_constant_memory():
         assert max(resident[10:]) - resident[9] < 20e6
 
 
-def test_pictures_are_decoded_block_by_block_and_truncated():
+def test_pictures_are_decoded_a_few_at_a_time_and_truncated():
     generator, backend = generator_of(3, 16), IdentityBackend(3, 8, 3, 16)
     blocks = list(rollout(generator, 2, 100, source()))
     images = list(decode(blocks, backend, psi=0.5))
-    assert [part.shape[2] for part in images] == [65, 35]
-    want = backend.synthesis(0.5 * blocks[1][1])
-    torch.testing.assert_close(images[1][1], want.transpose(0, 1))
+    assert [part.shape[2] for part in images] == [32, 32, 1, 32, 3]
+    want = backend.synthesis(0.5 * torch.cat(blocks, dim=1)[1])
+    torch.testing.assert_close(torch.cat(images, dim=2)[1], want.transpose(0, 1))
 
 
 # The offset trick.

@@ -5,11 +5,11 @@ import torch
 from torch import nn
 
 from vgbench.errors import UsageError
-from vgbench.models.stylevideogan.config import CriticOptions, GeneratorOptions, TrainingOptions
 from vgbench.models.stylevideogan.critic import Critic
 from vgbench.models.stylevideogan.generator import Generator
 from vgbench.models.stylevideogan.latents import Moments
 from vgbench.models.stylevideogan.mlp import LeakyReLU
+from vgbench.models.stylevideogan.options import CriticOptions, GeneratorOptions, TrainingOptions
 from vgbench.models.stylevideogan.recurrence import StackedGRU
 
 SMALL = GeneratorOptions(z_dim=6, memory_widths=(8, 8, 12), trunk_widths=(8, 9))

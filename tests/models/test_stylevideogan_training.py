@@ -5,7 +5,6 @@ import math
 import pytest
 import torch
 
-from vgbench.models.stylevideogan.config import CriticOptions, GeneratorOptions, TrainingOptions
 from vgbench.models.stylevideogan.diagnostics import (
     codes_of_fixed_starts,
     diversity,
@@ -13,6 +12,7 @@ from vgbench.models.stylevideogan.diagnostics import (
 )
 from vgbench.models.stylevideogan.latents import Moments, latent_moments
 from vgbench.models.stylevideogan.losses import between, clip_gradient_norms
+from vgbench.models.stylevideogan.options import CriticOptions, GeneratorOptions, TrainingOptions
 from vgbench.models.stylevideogan.training import TemporalGAN, draw_noise
 from vgbench.nn.ema import WeightAverage
 from vgbench.nn.noise import seeded_generator
@@ -24,8 +24,17 @@ CRITIC = CriticOptions(embed_widths=(8,), embed_dim=8, conv_channels=(8, 8))
 
 def gan_of(**options):
     torch.manual_seed(0)
-    gan = TemporalGAN(2, 6, SMALL, CRITIC, TrainingOptions(frames=5, **options))
+    gan = TemporalGAN.build(2, 6, SMALL, CRITIC, TrainingOptions(frames=5, **options))
     gan.generator.fit_scale(Moments(torch.full((2, 6), 3.0), torch.full((2, 6), 2.0)))
+    return gan
+
+
+def parts_of(gan):
+    return torch.nn.ModuleList([gan.generator, gan.critic, gan.angle])
+
+
+def still(gan):
+    parts_of(gan).eval()
     return gan
 
 
@@ -88,7 +97,7 @@ def test_each_step_moves_its_own_network():
 
 
 def test_critic_loss_is_its_definition():
-    gan = gan_of(gp_weight=7.0).eval()
+    gan = still(gan_of(gp_weight=7.0))
     real, noise = torch.randn(8, 5, 2, 6), noise_of(0)("critic")
     loss, parts = gan.critic_loss(real, noise)
     fake = gan.generator(noise.first, noise.motion).detach()
@@ -99,7 +108,7 @@ def test_critic_loss_is_its_definition():
 
 
 def test_generator_loss_is_its_definition():
-    gan = gan_of().eval()
+    gan = still(gan_of())
     noise = noise_of(0)("generator")
     loss, parts = gan.generator_loss(noise, 9.0)
     plain, without = gan.generator_loss(noise, 0.0)
@@ -146,12 +155,14 @@ def test_interrupted_training_equals_uninterrupted_training():
     optimizers = part.configure_optimizers()
     train(part, 3, optimizers)
     restored = resumed.configure_optimizers()
-    resumed.load_state_dict(part.state_dict())
+    parts_of(resumed).load_state_dict(parts_of(part).state_dict())
     for ours, theirs in zip(restored, optimizers, strict=True):
         ours.load_state_dict(theirs.state_dict())
     train(resumed, 3, restored, first=3)
-    want = whole.state_dict()
-    assert all(torch.equal(value, want[key]) for key, value in resumed.state_dict().items())
+    want = parts_of(whole).state_dict()
+    assert all(
+        torch.equal(value, want[key]) for key, value in parts_of(resumed).state_dict().items()
+    )
 
 
 def test_average_takes_over_batch_statistics_and_scale():
@@ -220,14 +231,15 @@ def trained_toy(angle_weight, turns):
     """Mean angle and spread for a fixed start after so many generator steps."""
     torch.manual_seed(0)
     options = TrainingOptions(critic_steps=2, lr=1e-3, angle_weight=angle_weight)
-    gan = TemporalGAN(*TOY, GeneratorOptions(), CriticOptions(embed_widths=(64,)), options)
+    gan = TemporalGAN.build(*TOY, GeneratorOptions(), CriticOptions(embed_widths=(64,)), options)
     data = toy_data()
     gan.generator.fit_scale(latent_moments([data.flatten(0, 1)]))
     optimizers = gan.configure_optimizers()
     for k in range(2 * turns):
         real = data[torch.randint(1000, (32,), generator=seeded_generator(0, "batch", k))]
         gan.train_clips(real, k, noise_of(k, 32, 25, 32), optimizers, descend)
-    gan.eval()
+    gan.generator.eval()
+    gan.angle.eval()
     phi = measure_angle(gan.generator, gan.angle, 64, 24, seeded_generator(0, "eval")).phi
     codes = codes_of_fixed_starts(gan.generator, 8, 32, 24, seeded_generator(0, "eval"))
     return float(phi.mean()), float(diversity(codes)[-1])

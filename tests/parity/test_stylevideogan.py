@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from tests.parity.conftest import assert_known, relative_error, under
-from vgbench.models.stylevideogan.config import CriticOptions, GeneratorOptions
 from vgbench.models.stylevideogan.critic import Critic
 from vgbench.models.stylevideogan.generator import Generator
 from vgbench.models.stylevideogan.losses import (
@@ -16,6 +15,7 @@ from vgbench.models.stylevideogan.losses import (
     gradient_angle,
     gradient_penalty,
 )
+from vgbench.models.stylevideogan.options import CriticOptions, GeneratorOptions
 
 FILES = "stylevideogan_*.npz"
 TOLERANCE = 1e-9

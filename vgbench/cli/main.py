@@ -15,6 +15,7 @@ _COMMANDS = {
     "run": ("vgbench.cli.run:run", "Train a method on a data set."),
     "eval": ("vgbench.cli.evaluate:evaluate", "Measure a checkpoint or a folder of videos."),
     "sample": ("vgbench.cli.sample:sample", "Write videos, strips or grids from a checkpoint."),
+    "animate": ("vgbench.cli.animate:animate", "Make a photograph the start of a video."),
     "leaderboard": ("vgbench.cli.leaderboard:leaderboard", "Show or export measured rows."),
     "data": ("vgbench.cli.data.group:data", "Prepare, inspect and list data sets."),
     "weights": ("vgbench.cli.weights:weights", "Fetch, import and verify pretrained weights."),

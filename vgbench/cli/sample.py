@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vgbench.cli import common
+from vgbench.cli.animate import animator
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,6 +37,11 @@ _TIMES_PER_FRAME = 8  # at which the codes of a trajectory are computed
 @click.option("--slice", "as_slice", is_flag=True, help="One row of pixels over time, downwards.")
 @click.option("--slice-row", type=click.IntRange(0), help="That row (default: the middle one).")
 @click.option("--trajectory", is_flag=True, help="Plot speed and path of the motion codes.")
+@click.option(
+    "--style",
+    type=click.Path(path_type=Path),
+    help="Render by this image GAN, which was finetuned from the model's own (style-transfer).",
+)
 @click.option("--fps", type=float, help="Frames per second (default: the data set's).")
 @click.option(
     "--scale",
@@ -62,6 +68,7 @@ def sample(checkpoint: Path, **options: Any) -> None:
       vgbench sample runs/g3an-shapes-20260101-1a2b -n 16 -o sample.mp4
       vgbench sample runs/g3an-shapes-20260101-1a2b --grid 4x6 -o swap.gif
       vgbench sample runs/stylesv-shapes-20260101-1a2b --slice -n 4
+      vgbench sample runs/styleinv-faces-20260101-1a2b --style runs/style-transfer-cartoons-1a2b
       vgbench sample runs/stylesv-shapes-20260101-1a2b --trajectory --frames 128
     """
     kind = _kind(options)
@@ -72,6 +79,8 @@ def sample(checkpoint: Path, **options: Any) -> None:
 
     keep_memory()
     model = load_model(checkpoint)
+    if options["style"]:
+        animator(model, "--style").restyle(load_model(options["style"]).sampler)
     if model.max_frames == 1 and options["output"] is None and kind == "clips":
         output = output.with_suffix(".png")
     options = {**options, **_sizes(model, options, kind)}

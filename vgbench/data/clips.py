@@ -17,6 +17,7 @@ from numpy import ndarray
 from torch import Tensor
 
 from vgbench.data.draws import Draws, permutation
+from vgbench.data.latents import LatentFrames
 from vgbench.data.policies import Frames, choose
 from vgbench.data.sources import VideoSource
 from vgbench.errors import DataError
@@ -74,8 +75,9 @@ class ClipDataset:
         seed: The one seed of the run.
 
     Attributes:
-        videos: Numbers of the videos that are long enough; the others never occur.
-        too_short: How many are not.
+        videos: Numbers of the videos that are used: long enough, and as many as the request says.
+        too_short: How many are not long enough.
+        latents: Latents that stand for the frames, if the method trains on these.
 
     Raises:
         DataError: If no video is long enough.
@@ -87,8 +89,9 @@ class ClipDataset:
         self._lengths = np.array([meta.n_frames for meta in metas], np.int64)
         labels = [-1 if meta.label is None else meta.label for meta in metas]
         self._labels = np.array(labels, np.int64)
-        self.videos = np.flatnonzero(self._lengths >= request.min_frames)
-        self.too_short = len(metas) - len(self.videos)
+        long_enough = np.flatnonzero(self._lengths >= request.min_frames)
+        self.too_short = len(metas) - len(long_enough)
+        self.videos = long_enough[: request.videos or None]
         if not len(self.videos):
             raise DataError(
                 f"no video has the {request.min_frames} frames that policy "
@@ -98,6 +101,7 @@ class ClipDataset:
         self._size = (first.height, first.width, 3)
         self._read_batch = source.read_batch if isinstance(source, BatchSource) else None
         self._edges = self._weight_edges()
+        self.latents: LatentFrames | None = None
         self._epoch: tuple[int, Int64[ndarray, "n"]] | None = None
 
     def __len__(self) -> int:
@@ -130,8 +134,8 @@ class ClipDataset:
         """Returns the samples `ns` as one batch; strings stay behind, `index` leads to them.
 
         Returns:
-            `video` (uint8, B T H W C), `t` (float32, B T), `index`, `label`, `n` (int64, B) and
-            `flip` (bool, B).
+            `video` (uint8, B T H W C) or in its place `latents` (float32, B T L D), `t` (float32,
+            B T), `index`, `label`, `n` (int64, B) and `flip` (bool, B).
         """
         return self.read(self.plan(ns))
 
@@ -146,7 +150,10 @@ class ClipDataset:
         }
         small = {key: torch.from_numpy(column) for key, column in columns.items()}
         small = {key: value.pin_memory() for key, value in small.items()} if pin else small
-        return {"video": self._video(plan, pin), **small}
+        if self.latents is None:
+            return {"video": self._video(plan, pin), **small}
+        latents = torch.from_numpy(self.latents.read(plan.videos, plan.frames.index))
+        return {"latents": latents.pin_memory() if pin else latents, **small}
 
     def _video(self, plan: Plan, pin: bool) -> UInt8[Tensor, "n t h w 3"]:
         # filled where the device copies it from: one copy per clip, and pinned memory is reused

@@ -21,6 +21,7 @@ from vgbench.errors import (
     UsageError,
 )
 from vgbench.nn.ema import WeightAverage
+from vgbench.nn.encoder.frame_encoder import FrameEncoder
 from vgbench.nn.noise import GeneratorLike, seeded_generator
 from vgbench.nn.processes import average_, process_mean
 from vgbench.seeds import stream_seed
@@ -127,12 +128,7 @@ class VideoGAN(pl.LightningModule, ABC):
             UsageError: If `n` or `frames` is below 1.
             FrameLimitError: If the method cannot draw that many frames.
         """
-        if n < 1 or frames < 1:
-            raise UsageError(f"cannot sample {n} videos of {frames} frames; both must be >= 1")
-        if self.max_frames is not None and frames > self.max_frames:
-            raise FrameLimitError(
-                f"'{type(self).__name__}' draws at most {self.max_frames} frames, {frames} asked"
-            )
+        self.check_size(n, frames)
         chunk = max(1, _FRAMES_PER_CHUNK // frames)
         with self.evaluating():
             parts = [
@@ -140,6 +136,15 @@ class VideoGAN(pl.LightningModule, ABC):
                 for i in range(0, n, chunk)
             ]
         return torch.cat(parts).to(torch.float32)
+
+    def check_size(self, n: int, frames: int) -> None:
+        """Checks that `n` videos of `frames` frames can be drawn; raises as `sample`."""
+        if n < 1 or frames < 1:
+            raise UsageError(f"cannot sample {n} videos of {frames} frames; both must be >= 1")
+        if self.max_frames is not None and frames > self.max_frames:
+            raise FrameLimitError(
+                f"'{type(self).__name__}' draws at most {self.max_frames} frames, {frames} asked"
+            )
 
     def sample_grid(
         self, rows: int, columns: int, frames: int, seed: int
@@ -233,21 +238,31 @@ class VideoGAN(pl.LightningModule, ABC):
     # Training.
 
     def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
-        """Converts the uint8 clips of a batch on the device to floats in [-1, 1]."""
+        """Converts the uint8 clips of a batch on the device to floats in [-1, 1].
+
+        Latents only get the model's precision.
+        """
+        if "latents" in batch:
+            return {**batch, "latents": batch["latents"].to(self.dtype)}
         return {**batch, "video": to_model_range(batch["video"]).to(self.dtype)}
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Tensor]:
         """Trains on one batch and advances `clips_seen` and the weight average."""
-        real = Clips(batch["video"], batch["t"], batch["label"])
         found = self.optimizers()
         # LightningOptimizer has an optimiser's methods without being a subclass of it.
         optimizers = cast(list[Optimizer], found if isinstance(found, list) else [found])
-        scalars = self.train_clips(real, optimizers)
-        clips = len(real.video) * self.world_size
+        scalars = self.train_batch(batch, optimizers)
+        clips = len(batch["t"]) * self.world_size
         if self.generator_ema is not None:
             self.generator_ema.update(self.generator, clips, self.clips_seen)
         self.clips_seen += clips
         return self._over_processes(scalars)
+
+    def train_batch(
+        self, batch: dict[str, Any], optimizers: Sequence[Optimizer]
+    ) -> dict[str, Tensor]:
+        """Makes one training step on a batch of the loader, as `train_clips` does on its clips."""
+        return self.train_clips(Clips(batch["video"], batch["t"], batch["label"]), optimizers)
 
     def _over_processes(self, scalars: dict[str, Tensor]) -> dict[str, Tensor]:
         """Means over the processes' shares of the batch."""
@@ -291,6 +306,23 @@ class VideoGAN(pl.LightningModule, ABC):
         if not torch.isfinite(torch.stack(norms)).all():
             raise DivergenceError(f"the gradient of the {name} loss is not finite")
         optimizer.step()
+
+    # Latents: a method may train on those of frames, which are then encoded once for many runs.
+
+    @property
+    def frame_encoder(self) -> FrameEncoder | None:
+        """What encodes the frames of the training videos; None for a method that wants pictures.
+
+        A method with one finds `latents` in the batches of `train_batch`, and no `video`.
+        """
+        return None
+
+    def see_latents(self, latents: Float[Tensor, "f l d"]) -> None:
+        """Takes notice of the latents of all training frames; called once, before the first step.
+
+        Args:
+            latents: Mapped from disk, maybe larger than memory.
+        """
 
     # Stages: models trained before this one, whose weights it starts from.
 
@@ -338,6 +370,18 @@ class VideoGAN(pl.LightningModule, ABC):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restores the position of training."""
         self.clips_seen = int(checkpoint["vgbench"]["clips_seen"])
+
+
+class ReconstructingGAN(VideoGAN):
+    """A model that is measured by how it rebuilds real clips, not by what it draws."""
+
+    @abstractmethod
+    def reconstruct(self, video: Float[Tensor, "n c t h w"]) -> Float[Tensor, "n c t h w"]:
+        """Returns what the model makes of clips in [-1, 1], however long."""
+
+    @abstractmethod
+    def remarks(self, video: Float[Tensor, "n c t h w"]) -> tuple[str, ...]:
+        """Returns what a leaderboard row says of the model and what it makes of these clips."""
 
 
 def plain(value: Any) -> Any:

@@ -32,7 +32,7 @@ from vgbench.types import VideoSpec
 _PATH_LENGTH_SHARE = 2
 # Logits of a working discriminator are a few units large. Activations are clamped and Adam bounds
 # every step, so a run that has gone astray never meets a NaN, only ever larger logits.
-_LOSS_LIMIT = 1000.0
+LOSS_LIMIT = 1000.0
 
 
 class StyledImages(NamedTuple):
@@ -181,7 +181,7 @@ class StyleGAN(VideoGAN):
     def _train_generator(self, real: Clips, optimizer: Optimizer) -> dict[str, Tensor]:
         fakes = self.fakes(real, self.clip_generators("fakes-g", len(real.video)))
         loss = logistic_g_loss(self._judged(fakes, "augment-g"))
-        self.descend(loss, optimizer, "generator", _LOSS_LIMIT)
+        self.descend(loss, optimizer, "generator", LOSS_LIMIT)
         return {"g": loss.detach()}
 
     def _even_out_paths(
@@ -204,7 +204,7 @@ class StyleGAN(VideoGAN):
             fakes = self.fakes(real, self.clip_generators("fakes-d", n), update_emas=True)
         real_logits = self._judged(real, "augment-real")
         loss = logistic_d_loss(real_logits, self._judged(fakes, "augment-fake"))
-        self.descend(loss, optimizer, "discriminator", _LOSS_LIMIT)
+        self.descend(loss, optimizer, "discriminator", LOSS_LIMIT)
         sign = process_mean(real_logits.detach().sign().mean())
         scalars = {"d": loss.detach(), "real_sign": sign}
         if isinstance(self.augment, AdaptiveAugmentation):

@@ -55,7 +55,7 @@ def crossed(interval_kclips: float, before: int, after: int) -> bool:
 
 def batch_clips(trainer: pl.Trainer, batch: dict[str, Any]) -> int:
     """Returns the clips that one step shows, over all processes."""
-    return int(batch["video"].shape[0]) * trainer.world_size
+    return len(batch["t"]) * trainer.world_size
 
 
 class StopAtBudget(pl.Callback):

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
@@ -36,6 +37,7 @@ from vgbench.training.callbacks import (
 )
 from vgbench.training.checkpoint_io import AtomicCheckpointIO
 from vgbench.training.distributed import SharedBatches, environment_of_processes
+from vgbench.training.latents import EncodeFrames
 from vgbench.training.run_folder import RunFolder
 from vgbench.training.selection import KeepBest
 from vgbench.types import VideoSpec
@@ -108,6 +110,7 @@ def fit(
     resume: bool = False,
     ready: Sequence[ReadyStage] = (),
     signals: StopOnSignal | None = None,
+    artefacts: Path | None = None,
 ) -> None:
     """Trains the model that `config` describes and leaves its checkpoints in `folder`.
 
@@ -119,6 +122,7 @@ def fit(
         resume: Continue from `checkpoints/last.ckpt`; the result equals an uninterrupted run's.
         ready: The finished stages that a new run starts from.
         signals: Who catches signals, if not this training alone.
+        artefacts: Folder for what other runs may use as well; the run's own if there is none.
 
     Raises:
         DivergenceError: If a loss or gradient is not finite; the last finite state is saved.
@@ -131,6 +135,7 @@ def fit(
     if ready:
         made.model.provenance["stages"] = {stage.name: stage.about for stage in ready}
     run = _Run(config, folder, listener, made, signals or StopOnSignal())
+    run.share(artefacts or folder.path)
     trainer = run.trainer(deterministic=config.deterministic)
     for stage in ready if not resume else ():
         made.model.start_from(stage.name, stage.load())
@@ -217,6 +222,7 @@ class _Run:
     ) -> None:
         self.config = config
         self.folder = folder
+        self.listener = listener
         self.made = made
         self.signals = signals
         self.saver = SaveCheckpoints(folder, config.budget.checkpoint_kclips)
@@ -230,6 +236,11 @@ class _Run:
             self.callbacks.append(best)
         # The signal's callback is last, so that a step's records are complete when it stops.
         self.callbacks += [report, self.signals]
+
+    def share(self, parent: Path) -> None:
+        """Keeps what other runs may use as well in a folder."""
+        name, tell = self.config.dataset_name, self.listener.message
+        self.callbacks.append(EncodeFrames(parent, name, tell, self._end_if_stopped))
 
     def trainer(self, deterministic: bool) -> pl.Trainer:
         """Returns Lightning's trainer without the parts that vgbench does itself."""
@@ -274,6 +285,18 @@ class _Run:
         if trainer.is_global_zero:
             self.samples.write(model)
         self.folder.set_status("done", model.clips_seen, 0)
+
+    def _end_if_stopped(self, trainer: pl.Trainer, model: VideoGAN) -> None:
+        """Ends the run if a signal came before its first step.
+
+        Raises:
+            PreemptedError, InterruptedRunError: If so.
+        """
+        if self.signals.received is None:
+            return
+        if model.clips_seen == 0:  # later, the checkpoint that is resumed is all there is to keep
+            self.saver.save(trainer, model)
+        raise stopped(self.signals.received, model.clips_seen, self.folder)
 
     def _diverged(
         self, trainer: pl.Trainer, model: VideoGAN, error: DivergenceError

@@ -64,7 +64,7 @@ def run(
         listener.overview(made, ())
         listener.start(made)
 
-    fit(config, folder, overrides, replace(listener, start=start), resume)
+    fit(config, folder, overrides, replace(listener, start=start), resume, artefacts=artefacts)
 
 
 class _StagedRun:
@@ -100,7 +100,16 @@ class _StagedRun:
             self._record()
             ready = [self.ready[stage.name] for stage in self.stages]
             listener = self._labelled(self._label(len(self.stages)), self.config)
-            fit(self.config, self.folder, self.overrides, listener, started, ready, self.signals)
+            fit(
+                self.config,
+                self.folder,
+                self.overrides,
+                listener,
+                started,
+                ready,
+                self.signals,
+                self.artefacts,
+            )
 
     # What is there already.
 
@@ -132,6 +141,8 @@ class _StagedRun:
             path = Path(self.config.init[stage.name])
             self.ready[stage.name] = given_stage(stage, path, self.spec)
             return f"given {path}"
+        if stage.given:
+            raise UsageError(_must_be_given(stage, self.config.model_name))
         if all(name in self.ready for name in self._before(stage)) and self._take_up(stage):
             return f"reused {self.ready[stage.name].about['artefact']}"
         alone = self._alone(stage)
@@ -292,6 +303,14 @@ class _StagedRun:
             self.ready = {s.name: ReadyStage(s.name, about[s.name], _none) for s in self.stages}
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise CheckpointError(f"{path} is not readable ({error}); start a new run") from error
+
+
+def _must_be_given(stage: Stage, model: str) -> str:
+    return (
+        f"'{model}' starts from a '{stage.model}' that learned from other data\n"
+        f"  name an artefact, a run folder or a checkpoint of one: model.init.{stage.name}=PATH"
+        "      (vgbench ls artefacts)"
+    )
 
 
 def _none() -> dict[str, Tensor]:

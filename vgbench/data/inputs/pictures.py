@@ -27,9 +27,9 @@ from vgbench.data.timeline import UNKNOWN_FPS, Timing
 
 MAX_PIXELS = 50_000_000
 MAX_BYTES = 2**28  # of one encoded picture, in a folder as in an archive
-_FORMATS = ("JPEG", "PNG", "BMP", "WEBP")  # Pillow knows others that start programs
+FORMATS = ("JPEG", "PNG", "BMP", "WEBP")  # Pillow knows others that start programs
 # what Pillow raises on damaged pictures
-_DAMAGE = (
+DAMAGE = (
     *(OSError, ValueError, SyntaxError, EOFError, IndexError, KeyError, TypeError),
     *(OverflowError, MemoryError, struct.error, zlib.error),
 )
@@ -125,7 +125,7 @@ class PictureReader(AbstractContextManager["PictureReader"]):
         """
         for name, data in self._encoded():
             with self._opened(name, data) as image:
-                pixels = _rgb(image, self.flags)
+                pixels = to_rgb(image, self.flags)
             self._read += 1
             yield pixels
 
@@ -151,14 +151,14 @@ class PictureReader(AbstractContextManager["PictureReader"]):
             with warnings.catch_warnings():
                 # the limit here is lower than the one that Pillow warns of
                 warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-                with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+                with Image.open(io.BytesIO(data), formats=FORMATS) as image:
                     self._check_size(name, image)
                     yield image
         except UnidentifiedImageError as error:
             raise self._failed(f"{name}: not a picture of a known format") from error
         except Image.DecompressionBombError as error:
             raise self._refuse("too_large", f"{name}: {error}") from error
-        except _DAMAGE as error:
+        except DAMAGE as error:
             raise self._failed(f"{name}: {error}") from error
 
     def _check_size(self, name: str, image: Image.Image) -> None:
@@ -178,7 +178,7 @@ class PictureReader(AbstractContextManager["PictureReader"]):
         return RefusedError(reason, detail, self._read, self._video.name)
 
 
-def _rgb(image: Image.Image, flags: set[str]) -> UInt8[ndarray, "h w 3"]:
+def to_rgb(image: Image.Image, flags: set[str]) -> UInt8[ndarray, "h w 3"]:
     """Returns the pixels; grey is replicated, alpha composited on black, 16 bits lose 8."""
     if getattr(image, "n_frames", 1) > 1:
         raise ValueError("an animation, not a single picture")

@@ -1,6 +1,6 @@
 """Building the inversion encoder."""
 
-from vgbench.models.inversion.options import InverterOptions
+from vgbench.models.inverter_config import InverterOptions
 from vgbench.nn.encoder.inversion import WEncoder, WPlusEncoder
 
 

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vgbench.errors import UsageError
-from vgbench.models.inversion.options import InversionLossOptions
+from vgbench.models.inverter_config import InversionLossOptions
 from vgbench.nn.encoder.latent_space import LatentSpace
 
 

@@ -7,8 +7,8 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vgbench.models.stylevideogan.config import CriticOptions
 from vgbench.models.stylevideogan.mlp import LeakyReLU, mlp
+from vgbench.models.stylevideogan.options import CriticOptions
 
 
 class Critic(nn.Module):

@@ -5,9 +5,9 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vgbench.models.stylevideogan.config import GeneratorOptions
 from vgbench.models.stylevideogan.latents import LatentScale, Moments
 from vgbench.models.stylevideogan.mlp import LeakyReLU, mlp
+from vgbench.models.stylevideogan.options import GeneratorOptions
 from vgbench.models.stylevideogan.recurrence import StackedGRU
 from vgbench.nn.mapping import normalize_2nd_moment
 

@@ -20,12 +20,15 @@ class LatentBackend(Protocol):
     Attributes:
         num_ws: Style vectors per picture.
         w_dim: Numbers per style vector.
-        w_avg: The mean latent, `l d`.
     """
 
     num_ws: int
     w_dim: int
-    w_avg: Tensor
+
+    @property
+    def w_avg(self) -> Float[Tensor, "l d"]:
+        """The mean latent."""
+        ...
 
     def synthesis(self, ws: Float[Tensor, "n l d"]) -> Float[Tensor, "n c h w"]:
         """Returns the pictures of latents, in [-1, 1]; noise inputs are constant."""

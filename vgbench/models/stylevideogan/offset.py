@@ -7,9 +7,10 @@ from typing import Literal, NamedTuple
 import torch
 from einops import einsum, rearrange
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from vgbench.errors import UsageError
+from vgbench.models.stylevideogan.options import OffsetOptions
 
 # Frames that the decomposition looks at, evenly spaced; its time grows with their square.
 _MAX_FRAMES = 4000
@@ -88,6 +89,44 @@ def _explaining(variances: Float[Tensor, "g r"], share: float) -> Tensor:
     return (sums < share * sums[:, -1:]).sum(dim=1) + 1
 
 
+class OffsetTrick(nn.Module):
+    """The subspace of the training latents, kept with a trained model.
+
+    Args:
+        options: Which directions.
+        num_ws: Style vectors per frame.
+        w_dim: Numbers per style vector.
+    """
+
+    mean: Tensor
+    axes: Tensor
+    variances: Tensor
+
+    def __init__(self, options: OffsetOptions, num_ws: int, w_dim: int) -> None:
+        super().__init__()
+        self.options = options
+        groups, size = (num_ws, w_dim) if options.per_style else (1, num_ws * w_dim)
+        most = min(options.most, size)
+        self.register_buffer("mean", torch.zeros(num_ws, w_dim))
+        self.register_buffer("axes", torch.zeros(groups, most, size))
+        self.register_buffer("variances", torch.zeros(groups, most))
+
+    @property
+    def subspace(self) -> Subspace:
+        """The directions; none until they are fitted."""
+        return Subspace(self.mean, self.axes, self.variances)
+
+    def fit(self, latents: Float[Tensor, "f l d"]) -> None:
+        """Finds the directions of the latents of some training frames; see `motion_subspace`."""
+        options = self.options
+        limits = (options.explained, options.max_rank)
+        found = motion_subspace(latents, options.rank or None, options.per_style, *limits)
+        rank = found.axes.shape[1]
+        self.mean.copy_(found.mean)
+        self.axes.zero_()[:, :rank].copy_(found.axes)
+        self.variances.zero_()[:, :rank].copy_(found.variances)
+
+
 def subject_offset(
     target: Float[Tensor, "l d"],
     reference: Float[Tensor, "l d"],
@@ -106,16 +145,16 @@ def subject_offset(
 
 def transfer(
     blocks: Iterable[Float[Tensor, "n _t l d"]],
-    target: Float[Tensor, "l d"],
+    targets: Float[Tensor, "n l d"] | Float[Tensor, "l d"],
     subspace: Subspace,
     ref: Literal["mean", "first"] = "mean",
     naive: bool = False,
 ) -> Iterator[Float[Tensor, "n _t l d"]]:
-    """Yields a rollout's latents moved to another subject.
+    """Yields a rollout's latents moved to other subjects.
 
     Args:
         blocks: W+ latents of clips, block by block.
-        target: Latent of a picture of the other subject.
+        targets: Latent of a picture of each clip's other subject, or of the one of all clips.
         subspace: Of the subject that the temporal model was trained on.
         ref: What the picture corresponds to: the subject's `mean`, or each clip's `first` frame,
             which then is the picture itself if the offset is naive.
@@ -127,5 +166,6 @@ def transfer(
             mean = subspace.mean.to(ws).expand_as(ws[:, 0])
             references = mean if ref == "mean" else ws[:, 0]
             kept = None if naive else subspace
-            offsets = torch.stack([subject_offset(target, r, kept) for r in references])
+            pairs = zip(targets.expand_as(references), references, strict=True)
+            offsets = torch.stack([subject_offset(target, r, kept) for target, r in pairs])
         yield ws + offsets[:, None]

@@ -11,6 +11,8 @@ from vgbench.models.stylevideogan.generator import Generator
 from vgbench.models.stylevideogan.latents import LatentBackend, truncate
 from vgbench.nn.noise import GeneratorLike, normal
 
+# Pictures decoded at once; bounds memory, which a picture fills more than its latent.
+_PICTURES = 64
 # Motion codes drawn at once. Constant, so that what a video shows does not depend on its length.
 _BLOCK = 64
 
@@ -75,7 +77,7 @@ def endless_codes(
 def decode(
     blocks: Iterable[Float[Tensor, "n _t l d"]], backend: LatentBackend, psi: float = 1.0
 ) -> Iterator[Float[Tensor, "n c _t h w"]]:
-    """Yields the pictures of blocks of latents, in [-1, 1].
+    """Yields the pictures of blocks of latents, a few frames at a time, as the backend makes them.
 
     Args:
         blocks: W+ latents, e.g. of `rollout`, or of it through the offset trick.
@@ -83,7 +85,8 @@ def decode(
         psi: Truncation towards the backend's mean latent; 1 for none.
     """
     for ws in blocks:
-        with torch.no_grad():
-            frames = rearrange(truncate(ws, backend.w_avg, psi), "n t l d -> (n t) l d")
-            images = backend.synthesis(frames)
-        yield rearrange(images, "(n t) c h w -> n c t h w", n=len(ws))
+        for part in torch.split(ws, max(1, _PICTURES // len(ws)), dim=1):
+            with torch.no_grad():
+                frames = rearrange(truncate(part, backend.w_avg, psi), "n t l d -> (n t) l d")
+                images = backend.synthesis(frames)
+            yield rearrange(images, "(n t) c h w -> n c t h w", n=len(ws))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -9,7 +10,6 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
-from vgbench.models.stylevideogan.config import CriticOptions, GeneratorOptions, TrainingOptions
 from vgbench.models.stylevideogan.critic import Critic
 from vgbench.models.stylevideogan.generator import Generator
 from vgbench.models.stylevideogan.losses import (
@@ -19,6 +19,7 @@ from vgbench.models.stylevideogan.losses import (
     gradient_penalty,
     wgan_critic_loss,
 )
+from vgbench.models.stylevideogan.options import CriticOptions, GeneratorOptions, TrainingOptions
 from vgbench.nn.noise import GeneratorLike, normal, uniform
 
 Descend = Callable[[Tensor, Optimizer, str], None]
@@ -54,33 +55,49 @@ def draw_noise(
     return Noise(codes[:, 0], codes[:, 1:], uniform(n, (), source, device))
 
 
-class TemporalGAN(nn.Module):
+@dataclass(frozen=True)
+class TemporalGAN:
     """Generator, critic and gradient angle, and how they are trained.
 
-    Args:
-        num_ws: Style vectors per frame.
-        w_dim: Numbers per style vector.
-        generator: Options of the generator.
-        critic: Options of the critic.
-        options: Options of training.
-
     Source: StyleVideoGAN (BMVC 2021), sections 3 and 4.
+
+    Attributes:
+        generator: The recurrent generator.
+        critic: The critic.
+        angle: The gradient angle.
+        options: Options of training.
     """
 
-    def __init__(
-        self,
+    generator: Generator
+    critic: Critic
+    angle: GradientAngle
+    options: TrainingOptions
+
+    @classmethod
+    def build(
+        cls,
         num_ws: int,
         w_dim: int,
         generator: GeneratorOptions,
         critic: CriticOptions,
         options: TrainingOptions,
-    ) -> None:
-        super().__init__()
-        self.options = options
-        self.generator = Generator(generator, num_ws, w_dim)
-        self.critic = Critic(critic, num_ws, w_dim, options.frames)
-        self.angle = GradientAngle(
-            generator.z_dim, options.angle_decay, options.angle_warmup, options.angle_reduce
+    ) -> "TemporalGAN":
+        """Returns untrained networks.
+
+        Args:
+            num_ws: Style vectors per frame.
+            w_dim: Numbers per style vector.
+            generator: Options of the generator.
+            critic: Options of the critic.
+            options: Options of training.
+        """
+        return cls(
+            Generator(generator, num_ws, w_dim),
+            Critic(critic, num_ws, w_dim, options.frames),
+            GradientAngle(
+                generator.z_dim, options.angle_decay, options.angle_warmup, options.angle_reduce
+            ),
+            options,
         )
 
     def configure_optimizers(self) -> tuple[Adam, Adam]:

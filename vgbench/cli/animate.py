@@ -1,0 +1,120 @@
+"""`vgbench animate`: a photograph becomes the start of a video."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from vgbench.cli import common
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from vgbench.models.animation import Animator
+    from vgbench.models.base import VideoGAN
+
+_SUFFIXES = (".mp4", ".webm", ".gif", ".png")
+
+
+@click.command()
+@click.argument("image", type=click.Path(path_type=Path))
+@click.option(
+    "--ckpt",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="Checkpoint or run folder of a model that animates photographs (styleinv).",
+)
+@click.option(
+    "--style",
+    "styles",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="Also render by this image GAN, finetuned from the model's own; may be repeated.",
+)
+@click.option("--frames", type=click.IntRange(1), default=64, show_default=True, help="Frames.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the motion.")
+@click.option("--fps", type=float, help="Frames per second (default: the data set's).")
+@click.option(
+    "--scale",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Repeat every pixel this often.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    default=Path("animation.mp4"),
+    show_default=True,
+    help="File: .mp4 .webm .gif, or .png for the frames side by side.",
+)
+def animate(image: Path, ckpt: Path, **options: Any) -> None:
+    """Write a video that starts from a photograph.
+
+    The centre square of IMAGE is inverted: the model's image GAN makes an image as like it as it
+    can, which the video starts from. The file shows the photograph, its inversion and the video
+    side by side, and then the video in each further style.
+
+    \b
+    Examples:
+      vgbench animate face.jpg --ckpt runs/styleinv-faces-20260101-1a2b -o face.mp4
+      vgbench animate face.jpg --ckpt runs/styleinv-faces-20260101-1a2b --style runs/cartoons
+    """
+    from vgbench import media
+    from vgbench.data.photo import read_photo
+    from vgbench.errors import UsageError
+    from vgbench.models.checkpoint import load_model
+
+    output: Path = options["output"]
+    if output.suffix.lower() not in _SUFFIXES:
+        raise UsageError(f"cannot write '{output.name}': expected one of {', '.join(_SUFFIXES)}")
+    model = load_model(ckpt)
+    able = animator(model, "animate")
+    photo = read_photo(image, model.spec.height)
+    styles = [load_model(path).sampler for path in options["styles"]]
+    videos = _side_by_side(able, photo, styles, options)
+    shown = media.enlarge(media.grid(videos, columns=len(videos)), options["scale"])
+    media.write_clip(output, shown, options["fps"] or float(model.provenance.get("fps", 25.0)))
+    names = ["photograph", "inversion", "video", *(f"style {i + 1}" for i in range(len(styles)))]
+    common.console().print(f"wrote {', '.join(names)} of {options['frames']} frames to {output}")
+    if common.option("as_json"):
+        common.emit_json({"output": str(output), "shown": names, "frames": options["frames"]})
+
+
+def animator(model: "VideoGAN", purpose: str) -> "Animator":
+    """Returns the model as one that animates photographs.
+
+    Raises:
+        UsageError: If it does not; names the purpose.
+    """
+    from vgbench.errors import UsageError
+    from vgbench.models.animation import Animator
+
+    if not isinstance(model, Animator):
+        raise UsageError(
+            f"{purpose} needs a model that moves through the styles of an image GAN (styleinv); "
+            f"this is a {type(model).__name__}"
+        )
+    return model
+
+
+def _side_by_side(
+    model: "Animator", photo: "NDArray[np.uint8]", styles: list[Any], options: dict[str, Any]
+) -> "NDArray[np.uint8]":
+    """Returns photograph, inversion and videos as videos of one length."""
+    import torch
+
+    from vgbench.nn.noise import seeded_generator
+    from vgbench.video import to_model_range, to_uint8
+
+    frames = options["frames"]
+    given = to_model_range(torch.from_numpy(photo)[None, None])
+    still = given[:, :, 0]
+    generators = [seeded_generator(options["seed"], "eval", 0)]
+    videos = model.animate(still, frames, generators, styles)
+    first = model.invert(still)[:, :, None]
+    stills = [part.expand(-1, -1, frames, -1, -1) for part in (given, first)]
+    result: NDArray[np.uint8] = to_uint8(torch.cat([*stills, *videos])).numpy()
+    return result

@@ -1,0 +1,74 @@
+"""Options of the image GAN whose styles other models move through; importing imports no torch."""
+
+from dataclasses import dataclass
+
+from vgbench.errors import UsageError
+from vgbench.registry import MODELS
+from vgbench.types import ModelConfig, Stage
+
+_IMAGE_MODEL = "stylegan2-frames"
+# Options that a model shares with the image GAN that it starts from.
+_WIDTHS = ("z_dim", "w_dim", "channel_base", "channel_max")
+
+
+@dataclass(frozen=True)
+class ImageOptions:
+    """How the stage `image` is trained; see the options of `stylegan2-frames`.
+
+    It has no noise of pixels: noise stays where it is while what is shown moves.
+
+    Attributes:
+        mapping_layers: Layers of the mapping network.
+        mbstd_group_size: Images per group of the minibatch standard deviation.
+        lr_g: Adam's learning rate of the generator.
+        lr_d: Adam's learning rate of the discriminator.
+        r1_gamma: Weight of the gradient penalty R1.
+        pl_weight: Weight of the path length penalty.
+        pl_interval: Steps between two of its steps.
+        style_mixing: Share of images whose last layers have the styles of another latent.
+        augment: What the discriminator sees: `none`, `fixed` or `ada`.
+        ada_kclips: Thousands of images in which the probability can go from 0 to 1.
+        ema_kclips: Half-life of the averaged generator in thousands of images.
+        flip: Whether half of the images are mirrored.
+        balance_videos: Whether each video is as frequent as any other, instead of each frame.
+    """
+
+    mapping_layers: int = 8
+    mbstd_group_size: int = 8
+    lr_g: float = 0.0025
+    lr_d: float = 0.0025
+    r1_gamma: float = 1.0
+    pl_weight: float = 2.0
+    pl_interval: int = 4
+    style_mixing: float = 0.9
+    augment: str = "ada"
+    ada_kclips: float = 500.0
+    ema_kclips: float = 20.0
+    flip: bool = False
+    balance_videos: bool = False
+
+    def __post_init__(self) -> None:
+        """Checks every option.
+
+        Raises:
+            UsageError: If a value is not accepted; names the option, the value and what is.
+        """
+        try:
+            MODELS.get(_IMAGE_MODEL)(**vars(self))
+        except UsageError as error:
+            raise UsageError(str(error).replace("model.", "model.image.", 1)) from error
+
+
+def image_stage(config: ModelConfig, options: ImageOptions) -> Stage:
+    """Returns the stage `image`.
+
+    Args:
+        config: The options of the model that declares the stage; it has the same widths.
+        options: How it is trained.
+
+    Raises:
+        UsageError: If a width is not accepted.
+    """
+    widths = {name: getattr(config, name) for name in _WIDTHS}
+    own = MODELS.get(_IMAGE_MODEL)(**vars(options), **widths, use_noise=False)
+    return Stage("image", _IMAGE_MODEL, own)
