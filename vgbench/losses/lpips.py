@@ -1,8 +1,9 @@
 """LPIPS: how different two images look to a classifier, weighted by what people said.
 
 Source: "The Unreasonable Effectiveness of Deep Features as a Perceptual Metric" (CVPR 2018),
-equation 1; state-dict names are those of torchvision (`features.*`) and of
-richzhang/PerceptualSimilarity (`lin*`), so that their weights fit. It is meaningless without.
+equation 1; state-dict names are those of the published AlexNet and VGG-16 weights
+(`features.*`) and of richzhang/PerceptualSimilarity (`lin*`), so that both fit.
+It is meaningless without weights.
 """
 
 from collections.abc import Iterator

@@ -12,14 +12,12 @@ from vgbench.models.base import Clips
 from vgbench.models.continuous_config import ContinuousConfig
 from vgbench.models.style_training import StyleGAN
 from vgbench.nn.continuous_generator import ContinuousGenerator
-from vgbench.nn.noise import GeneratorLike, normal, seeded_generator, uniform
+from vgbench.nn.noise import GeneratorLike, normal, normal_sequence, seeded_generator, uniform
 from vgbench.nn.stylegan2.video_discriminator import VideoDiscriminator
 from vgbench.types import SampleRequest
 
 # Pixels that are rendered at one time when sampling; bounds memory whatever the length.
 _PIXELS_AT_A_TIME = 2**20
-# Noise vectors that are drawn at one time: longer videos start with those of shorter ones.
-_NOISE_BLOCK = 16
 
 # From times `[n, t]` to the styles of each frame `[n, t, l, d]`.
 StylesOverTime = Callable[[Tensor], Tensor]
@@ -208,10 +206,7 @@ class ContinuousVideoGAN(StyleGAN):
         """The noise of videos up to time `last`; drawn last, as its length varies."""
         motion = self.config.motion
         length = motion.noise_length(last)
-        shape = (_NOISE_BLOCK, motion.z_dim)
-        blocks = range(0, length, _NOISE_BLOCK)
-        noise = torch.cat([normal(n, shape, generator, self.device) for _ in blocks], dim=1)
-        return noise[:, :length]
+        return normal_sequence(n, length, motion.z_dim, generator, self.device)
 
     def _points(
         self, times: Float[Tensor, " t"], labels: Int[Tensor, " n"], generator: GeneratorLike

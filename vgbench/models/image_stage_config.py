@@ -1,6 +1,8 @@
 """Options of the image GAN whose styles other models move through; importing imports no torch."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from vgbench.errors import UsageError
 from vgbench.registry import MODELS
@@ -8,7 +10,24 @@ from vgbench.types import ModelConfig, Stage
 
 _IMAGE_MODEL = "stylegan2-frames"
 # Options that a model shares with the image GAN that it starts from.
-_WIDTHS = ("z_dim", "w_dim", "channel_base", "channel_max")
+WIDTHS = ("z_dim", "w_dim", "channel_base", "channel_max")
+
+# Options of a model on such an image GAN: its sizes for 32x32 and 64x64 on a CPU, ...
+TINY: Mapping[str, Any] = {
+    "z_dim": 64,
+    "w_dim": 64,
+    "channel_base": 1024,
+    "channel_max": 64,
+    "image": {"mapping_layers": 2, "mbstd_group_size": 4, "style_mixing": 0.0},
+}
+# ... and how its stage is trained in minutes.
+DEMO_IMAGE: Mapping[str, Any] = {
+    "pl_weight": 0.0,
+    "pl_interval": 0,
+    "augment": "none",
+    "r1_gamma": 0.1,
+    "ema_kclips": 0.5,
+}
 
 
 @dataclass(frozen=True)
@@ -69,6 +88,6 @@ def image_stage(config: ModelConfig, options: ImageOptions) -> Stage:
     Raises:
         UsageError: If a width is not accepted.
     """
-    widths = {name: getattr(config, name) for name in _WIDTHS}
+    widths = {name: getattr(config, name) for name in WIDTHS}
     own = MODELS.get(_IMAGE_MODEL)(**vars(options), **widths, use_noise=False)
     return Stage("image", _IMAGE_MODEL, own)

@@ -7,9 +7,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from vgbench.errors import UsageError
+from vgbench.models.image_stage_config import WIDTHS, ImageOptions, image_stage
 from vgbench.nn.encoder.options import BackboneSize
+from vgbench.registry import MODELS
+from vgbench.types import ModelConfig, Stage
 
 LATENT_SPACES = ("w", "wplus")
+_MODEL = "inversion"
 
 
 @dataclass(frozen=True)
@@ -85,3 +89,30 @@ class InversionLossOptions:
     def active(self) -> Mapping[str, float]:
         """The losses in use and their weights, for records."""
         return {name: weight for name, weight in asdict(self).items() if weight}
+
+
+def inversion_stages(
+    config: ModelConfig,
+    image: ImageOptions,
+    encoder: InverterOptions,
+    loss: InversionLossOptions,
+    *,
+    lr: float,
+    flip: bool,
+) -> tuple[Stage, Stage]:
+    """Returns the stages `image` and `inversion`.
+
+    Args:
+        config: The options of the model that declares them; it has the image GAN's widths.
+        image: How the image GAN is trained.
+        encoder: The encoder.
+        loss: Weights of its losses.
+        lr: Its learning rate.
+        flip: Whether half of its images are mirrored.
+
+    Raises:
+        UsageError: If an option is not accepted.
+    """
+    widths = {name: getattr(config, name) for name in WIDTHS}
+    own = MODELS.get(_MODEL)(**widths, image=image, encoder=encoder, loss=loss, lr=lr, flip=flip)
+    return image_stage(config, image), Stage("inversion", _MODEL, own)

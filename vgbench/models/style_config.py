@@ -14,6 +14,19 @@ IMAGE_PROTOCOLS: Mapping[str, Mapping[str, Any]] = {
     "demo": {"names": ["hed1/demo@1", "hfd1/demo@1"], "watched": "hed1/demo"},
     "paper": {"watched": "hed1"},
 }
+# Budgets of image models beside `demo`.
+FRAMES_BUDGETS: Mapping[str, Mapping[str, Any]] = {
+    "short": {
+        "model": {"channel_base": 8192, "channel_max": 256, "ema_kclips": 5.0},
+        "protocol": IMAGE_PROTOCOLS["paper"],
+        "budget": {"batch_size": 32, "kclips": 500.0},
+    },
+    "paper": {
+        "model": {"preset": "paper"},
+        "protocol": IMAGE_PROTOCOLS["paper"],
+        "budget": {"batch_size": 64, "kclips": 25000.0},
+    },
+}
 
 
 @dataclass(frozen=True)

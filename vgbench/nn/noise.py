@@ -9,6 +9,7 @@ from torch import Tensor
 from vgbench.seeds import stream_seed
 
 GeneratorLike = torch.Generator | Sequence[torch.Generator]
+_BLOCK = 16  # vectors of a sequence that are drawn at one time
 
 
 def seeded_generator(seed: int, name: str, *position: int) -> torch.Generator:
@@ -33,6 +34,17 @@ def normal(
         ValueError: If a sequence of generators does not have length `n`.
     """
     return _drawn(torch.randn, n, shape, generator, device)
+
+
+def normal_sequence(
+    n: int, length: int, dim: int, generator: GeneratorLike, device: torch.device
+) -> Float[Tensor, "n l d"]:
+    """Returns `n` sequences of vectors of N(0, I); a longer one starts with the shorter one.
+
+    Whole blocks are drawn, so draw nothing else from `generator` afterwards. See `normal`.
+    """
+    blocks = [normal(n, (_BLOCK, dim), generator, device) for _ in range(0, length, _BLOCK)]
+    return torch.cat(blocks, dim=1)[:, :length]
 
 
 def uniform(

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from vgbench.errors import UsageError
-from vgbench.models.image_stage_config import ImageOptions, image_stage
+from vgbench.models.image_stage_config import DEMO_IMAGE, TINY, ImageOptions, image_stage
 from vgbench.models.inverter_config import InversionLossOptions, InverterOptions
 from vgbench.models.style_config import IMAGE_PROTOCOLS
 from vgbench.types import ModelConfig, Stage
@@ -55,11 +55,7 @@ class InversionConfig(ModelConfig):
     summary: ClassVar[str] = "encoder of images into the styles of StyleGAN2 (pSp, CVPR 2021)"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "tiny": {
-            "z_dim": 64,
-            "w_dim": 64,
-            "channel_base": 1024,
-            "channel_max": 64,
-            "image": {"mapping_layers": 2, "mbstd_group_size": 4, "style_mixing": 0.0},
+            **TINY,
             "encoder": {"base_width": 16, "units": (1, 1, 1, 1)},
         },
     }
@@ -67,13 +63,7 @@ class InversionConfig(ModelConfig):
         "demo": {
             "model": {
                 "preset": "tiny",
-                "image": {
-                    "pl_weight": 0.0,
-                    "pl_interval": 0,
-                    "augment": "none",
-                    "r1_gamma": 0.1,
-                    "ema_kclips": 0.5,
-                },
+                "image": DEMO_IMAGE,
                 "lr": 0.001,
                 "flip": False,
             },

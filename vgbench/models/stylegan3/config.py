@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from vgbench.models.style_config import IMAGE_PROTOCOLS, FramesConfig
+from vgbench.models.style_config import FRAMES_BUDGETS, IMAGE_PROTOCOLS, FramesConfig
 from vgbench.nn.stylegan3.options import LayerSchedule, config_r
 from vgbench.types import VideoSpec
 
@@ -61,16 +61,7 @@ class StyleGAN3FramesConfig(FramesConfig):
             "protocol": IMAGE_PROTOCOLS["demo"],
             "budget": {"batch_size": 16, "kclips": 20.0},
         },
-        "short": {
-            "model": {"channel_base": 8192, "channel_max": 256, "ema_kclips": 5.0},
-            "protocol": IMAGE_PROTOCOLS["paper"],
-            "budget": {"batch_size": 32, "kclips": 500.0},
-        },
-        "paper": {
-            "model": {"preset": "paper"},
-            "protocol": IMAGE_PROTOCOLS["paper"],
-            "budget": {"batch_size": 64, "kclips": 25000.0},
-        },
+        **FRAMES_BUDGETS,
     }
 
     def __post_init__(self) -> None:

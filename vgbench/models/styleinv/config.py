@@ -5,8 +5,12 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from vgbench.errors import UsageError
-from vgbench.models.image_stage_config import ImageOptions, image_stage
-from vgbench.models.inverter_config import InversionLossOptions, InverterOptions
+from vgbench.models.image_stage_config import DEMO_IMAGE, TINY, ImageOptions
+from vgbench.models.inverter_config import (
+    InversionLossOptions,
+    InverterOptions,
+    inversion_stages,
+)
 from vgbench.models.style_config import StyleGANConfig
 from vgbench.models.styleinv.options import (
     PRESETS,
@@ -17,10 +21,7 @@ from vgbench.models.styleinv.options import (
     SparseOptions,
     StyleOptions,
 )
-from vgbench.registry import MODELS
 from vgbench.types import SampleRequest, Stage
-
-_INVERSION_MODEL = "inversion"
 
 
 @dataclass(frozen=True)
@@ -68,25 +69,15 @@ class StyleInVConfig(StyleGANConfig):
         # For 32x32 and 64x64 on a CPU.
         "tiny": {
             **PRESETS["tiny"],
-            "z_dim": 64,
-            "w_dim": 64,
-            "channel_base": 1024,
-            "channel_max": 64,
+            **TINY,
             "mbstd_group_size": 4,
-            "image": {"mapping_layers": 2, "mbstd_group_size": 4, "style_mixing": 0.0},
         },
     }
     budgets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "demo": {
             "model": {
                 "preset": "tiny",
-                "image": {
-                    "pl_weight": 0.0,
-                    "pl_interval": 0,
-                    "augment": "none",
-                    "r1_gamma": 0.1,
-                    "ema_kclips": 0.5,
-                },
+                "image": DEMO_IMAGE,
                 "inversion_lr": 0.001,
                 "flip": False,
                 "lr_g": 0.001,
@@ -133,13 +124,7 @@ class StyleInVConfig(StyleGANConfig):
 
     def stages(self) -> tuple[Stage, ...]:
         """Returns the image GAN and its inversion."""
-        widths = ("z_dim", "w_dim", "channel_base", "channel_max")
-        inversion = MODELS.get(_INVERSION_MODEL)(
-            **{name: getattr(self, name) for name in widths},
-            image=self.image,
-            encoder=InverterOptions("w", self.encoder.base_width, self.encoder.units),
-            loss=self.inversion,
-            lr=self.inversion_lr,
-            flip=self.flip,
+        encoder = InverterOptions("w", self.encoder.base_width, self.encoder.units)
+        return inversion_stages(
+            self, self.image, encoder, self.inversion, lr=self.inversion_lr, flip=self.flip
         )
-        return image_stage(self, self.image), Stage("inversion", _INVERSION_MODEL, inversion)

@@ -21,14 +21,12 @@ from vgbench.models.styleinv.rendering import renderer
 from vgbench.models.styleinv.sparse import real_times, shown, times_to_generate
 from vgbench.nn.encoder.inversion import WEncoder
 from vgbench.nn.encoder.latent_space import LatentSpace
-from vgbench.nn.noise import GeneratorLike, normal, seeded_generator
+from vgbench.nn.noise import GeneratorLike, normal, normal_sequence, seeded_generator
 from vgbench.nn.stylegan2.options import Pyramid
 from vgbench.types import SampleRequest, VideoSpec
 
 # Pixels that are rendered at one time when sampling; bounds memory whatever the length.
 _PIXELS_AT_A_TIME = 2**20
-# Noise vectors that are drawn at one time: longer videos start with those of shorter ones.
-_NOISE_BLOCK = 16
 # Random styles by which the directions of `encoder.pca` are found, per direction.
 _STYLES_PER_DIRECTION = 32
 
@@ -175,20 +173,9 @@ class StyleInV(StyleGAN, Animator):
         generator: GeneratorLike,
         styles: Sequence[nn.Module] = (),
     ) -> list[Float[Tensor, "n c t h w"]]:
-        """Returns videos that start from photographs: from the inversion of each.
+        """Returns videos of photographs; see `Animator.animate`.
 
-        Args:
-            photos: In [-1, 1], of the model's size.
-            frames: Frames per video.
-            generator: Of the motion; video i depends on generator i alone.
-            styles: Further image generators with the same styles; see `restyle`.
-
-        Returns:
-            The videos by the model's own image generator, then those by each of `styles`. In frame
-            0 is what the model makes of the first image, which is near its inversion, `invert`.
-
-        Raises:
-            CheckpointError: If an image generator has other styles.
+        In frame 0 is what the model makes of the first image, which is near its inversion.
         """
         renderers = [self.space.render, *(renderer(self.space, style) for style in styles)]
         with self.evaluating():
@@ -203,14 +190,7 @@ class StyleInV(StyleGAN, Animator):
             return self.space.render(self._inverted(photos)).clamp(-1, 1)
 
     def restyle(self, style: nn.Module | None) -> None:
-        """Lets another image generator render all videos from now on, at no extra cost.
-
-        Args:
-            style: One that was finetuned from the model's own; None for the model's own.
-
-        Raises:
-            CheckpointError: If it has other styles.
-        """
+        """Lets another image generator render all videos from now on; see `Animator.restyle`."""
         self._style = None if style is None else renderer(self.space, style)
 
     # Motion.
@@ -260,10 +240,7 @@ class StyleInV(StyleGAN, Animator):
         """The noise of videos up to time `last`; drawn last, as its length varies."""
         motion = self.config.motion
         length = motion.encoder.noise_length(last)
-        blocks = range(0, length, _NOISE_BLOCK)
-        shape = (_NOISE_BLOCK, motion.z_dim)
-        noise = torch.cat([normal(n, shape, generator, self.device) for _ in blocks], dim=1)
-        return noise[:, :length]
+        return normal_sequence(n, length, motion.z_dim, generator, self.device)
 
     def _film(
         self,

@@ -5,8 +5,12 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from vgbench.errors import UsageError
-from vgbench.models.image_stage_config import ImageOptions, image_stage
-from vgbench.models.inverter_config import InversionLossOptions, InverterOptions
+from vgbench.models.image_stage_config import DEMO_IMAGE, TINY, ImageOptions
+from vgbench.models.inverter_config import (
+    InversionLossOptions,
+    InverterOptions,
+    inversion_stages,
+)
 from vgbench.models.stylevideogan.options import (
     CriticOptions,
     GeneratorOptions,
@@ -14,12 +18,10 @@ from vgbench.models.stylevideogan.options import (
     OffsetOptions,
     TrainingOptions,
 )
-from vgbench.registry import MODELS
 from vgbench.sampling import Contiguous
 from vgbench.types import ModelConfig, SampleRequest, Stage
 
 BACKENDS = ("inversion", "identity")
-_INVERSION_MODEL = "inversion"
 
 
 @dataclass(frozen=True)
@@ -75,11 +77,7 @@ class StyleVideoGANConfig(ModelConfig):
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         # For 32x32 and 64x64 on a CPU.
         "tiny": {
-            "z_dim": 64,
-            "w_dim": 64,
-            "channel_base": 1024,
-            "channel_max": 64,
-            "image": {"mapping_layers": 2, "mbstd_group_size": 4, "style_mixing": 0.0},
+            **TINY,
             "encoder": {"base_width": 16, "units": (1, 1, 1, 1)},
             "critic": {"embed_widths": (64,)},
         },
@@ -88,13 +86,7 @@ class StyleVideoGANConfig(ModelConfig):
         "demo": {
             "model": {
                 "preset": "tiny",
-                "image": {
-                    "pl_weight": 0.0,
-                    "pl_interval": 0,
-                    "augment": "none",
-                    "r1_gamma": 0.1,
-                    "ema_kclips": 0.5,
-                },
+                "image": DEMO_IMAGE,
                 "inversion_lr": 0.001,
                 "training": {"critic_steps": 2, "lr": 1e-3, "ema_kclips": 4.0},
                 "videos": 2000,
@@ -138,16 +130,9 @@ class StyleVideoGANConfig(ModelConfig):
         """Returns the image GAN and its inversion, if the latents are theirs."""
         if self.backend == "identity":
             return ()
-        widths = ("z_dim", "w_dim", "channel_base", "channel_max")
-        inversion = MODELS.get(_INVERSION_MODEL)(
-            **{name: getattr(self, name) for name in widths},
-            image=self.image,
-            encoder=self.encoder,
-            loss=self.inversion,
-            lr=self.inversion_lr,
-            flip=False,
+        return inversion_stages(
+            self, self.image, self.encoder, self.inversion, lr=self.inversion_lr, flip=False
         )
-        return image_stage(self, self.image), Stage("inversion", _INVERSION_MODEL, inversion)
 
     @property
     def clips(self) -> SampleRequest:
