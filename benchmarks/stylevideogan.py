@@ -2,7 +2,7 @@
 
     python benchmarks/stylevideogan.py [--parts step,rollout] [--sizes toy,small,full]
                                        [--batch 32] [--threads 1] [--repeats 5]
-                                       [--device cpu|cuda]
+                                       [--device cpu|cuda]  (a GPU, if there is one)
 
 Prints one Markdown table per part:
   step     training steps per second, where a step is `critic_steps` of the critic and one of the
@@ -13,10 +13,12 @@ Prints one Markdown table per part:
            run; elementwise work and the 24 steps that follow one another are not in it.
   rollout  frames per second of long sequences and how far the process grows while they are made.
 
-Freed memory is kept (`vgbench.runtime.keep_memory`), as in training runs.
+The first line names the machine. Freed memory is kept (`vgbench.runtime.keep_memory`), as in
+training runs.
 """
 
 import argparse
+import platform
 import resource
 import statistics
 import time
@@ -235,6 +237,12 @@ def rollout_frames(options: argparse.Namespace) -> str:
 PARTS = {"rollout": rollout_frames, "step": step}
 
 
+def machine(device: str) -> str:
+    cpu = platform.processor() or platform.machine()
+    name = torch.cuda.get_device_name() if device == "cuda" else cpu
+    return f"{name}, {torch.get_num_threads()} thread(s), torch {torch.__version__}"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--parts", default=",".join(PARTS))
@@ -242,10 +250,12 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--device", default="cpu")
+    default = "cuda" if torch.cuda.is_available() else "cpu"
+    parser.add_argument("--device", choices=("cpu", "cuda"), default=default)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     keep_memory()
+    print(machine(options.device))
     for name, part in PARTS.items():
         if name in options.parts.split(","):
             print(part(options))

@@ -1,5 +1,6 @@
 """The evaluation as users call it: on models, checkpoints, folders and functions."""
 
+import json
 import os
 import subprocess
 import sys
@@ -18,7 +19,8 @@ from vgbench.data.config import ShapesConfig
 from vgbench.errors import CheckpointError, DataError, ProtocolError, UsageError, WeightsError
 from vgbench.metrics.protocol import get_protocol
 from vgbench.models.checkpoint import build_model
-from vgbench.report.rows import read_json
+from vgbench.report.board import board
+from vgbench.report.row_files import read_rows
 from vgbench.subjects import open_subject, real_clips
 from vgbench.training.fit import Listener, fit
 from vgbench.training.run_folder import RunFolder
@@ -79,6 +81,22 @@ def test_batch_size_does_not_change_the_row(run, shapes, batch_size):
 
 
 @pytest.mark.slow
+def test_rows_of_two_seeds_are_pooled(run, shapes, tmp_path):
+    folder = RunFolder(tmp_path / "other")
+    words = [*NARROW, "dataset.videos=24", "budget.kclips=0.004", "seed=1"]
+    fit(compose(words, folder.path), folder, words, Listener())
+    rows = [vgbench.evaluate(shapes, path, PROTOCOLS[:1])[0] for path in (run.path, folder.path)]
+    assert [row.seed_train for row in rows] == [0, 1]
+    assert rows[0].config_sha256 == rows[1].config_sha256
+    assert rows[0].checkpoint_sha256 != rows[1].checkpoint_sha256
+    assert json.loads(rows[0].config)["channels"] == 2
+    ((entry,),) = (table.entries for table in board(rows))
+    assert (entry.model, entry.n, entry.rows) == ("g3an", 2, tuple(rows))
+    assert entry.mean == pytest.approx(np.mean([row.value for row in rows]))
+    foreign = vgbench.evaluate(shapes, frames_of(shapes), PROTOCOLS[:1])[0]
+    assert (foreign.seed_train, foreign.config, foreign.config_sha256) == (None, "", "")
+
+
 def test_two_processes_give_the_same_row(run, tmp_path):
     words = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
     words += ["--master-port=29611", "-m", "vgbench", "eval", str(run.path)]
@@ -88,7 +106,7 @@ def test_two_processes_give_the_same_row(run, tmp_path):
     for command in (two, one):
         subprocess.run(command, check=True, env=environment, capture_output=True, timeout=300)
     for a, b in zip(
-        read_json(tmp_path / "one.json"), read_json(tmp_path / "two.json"), strict=True
+        read_rows(tmp_path / "one.json"), read_rows(tmp_path / "two.json"), strict=True
     ):
         assert b.value == pytest.approx(a.value, rel=1e-4)
         assert b.floor == pytest.approx(a.floor, rel=1e-4)

@@ -10,7 +10,7 @@ from tests.data.test_clips import CountingSource
 from vgbench.errors import ProtocolError
 from vgbench.evaluation import evaluate
 from vgbench.metrics.protocol import PROTOCOLS, check_enough, get_protocol
-from vgbench.subjects import real_clips
+from vgbench.subjects import real_clips, real_set
 
 
 def places(name, lengths, part=(0, 1), **changes):
@@ -49,6 +49,21 @@ def test_lvg_cycles_with_other_starts():
     assert Counter(video for video, _ in found) == dict.fromkeys(range(7), 3)
     assert all(len({v for v, _ in found[i : i + 7]}) == 7 for i in (0, 7, 14))
     assert len(set(found)) > 18
+
+
+@pytest.mark.parametrize("name", ["fvd16/lvg", "fid50k/styleinv", "fvd16/digan"])
+def test_clips_know_their_videos(name):
+    protocol = replace(get_protocol(name), n_real=40, n_fake=40, min_clips=1)
+    source = CountingSource([90, 3, 90, 90, 20])
+    counts = check_enough(protocol, [90, 3, 90, 90, 20])
+    clips = real_set(source, {protocol.id: counts}, draw=0)
+    found = [int(clip[0, 0, 0, 0]) for clip in clips.read(protocol, 0, 1)]
+    told = [clips.video_of(protocol, item) for item in range(len(found))]
+    if name == "fvd16/digan":  # one clip of a video in each trial
+        assert told == list(range(len(found)))
+    else:
+        assert told == found
+        assert len(set(told)) < len(told)
 
 
 def test_styleinv_images_are_random_frames_of_random_videos():

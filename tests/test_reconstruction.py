@@ -7,7 +7,9 @@ import vgbench
 from vgbench.data.config import ShapesConfig
 from vgbench.metrics.protocol import get_protocol
 from vgbench.models.base import ReconstructingGAN
+from vgbench.models.checkpoint import build_model
 from vgbench.models.stylegan2.config import StyleGAN2FramesConfig
+from vgbench.models.stylevideogan.config import StyleVideoGANConfig
 from vgbench.sampling import Image
 from vgbench.subjects import open_subject
 from vgbench.types import SampleRequest, VideoSpec
@@ -65,3 +67,28 @@ def test_clips_do_not_depend_on_how_they_are_asked_for(shapes):
     more = torch.stack(list(subject.read(protocol, 30, 0, 1)))
     assert len(more) == 30  # more than there are videos
     assert torch.equal(more[:6], clips[1])
+
+
+class Inversion(Dimmer):
+    """The pictures that a model of latents makes of real clips, and nothing else."""
+
+    def __init__(self, model):
+        super().__init__(0.0)
+        self.model = model
+
+    def reconstruct(self, video):
+        return self.model.reconstruct(video)
+
+
+def test_rows_of_a_model_of_latents_state_the_ceiling(shapes):
+    protocols = ["hed16/demo@1", "hfd16/demo@1"]
+    model = build_model(
+        StyleVideoGANConfig(backend="identity"), VideoSpec(height=32, width=32), seed=0
+    )
+    rows = vgbench.evaluate(shapes, model, protocols)
+    for row, alone in zip(rows, vgbench.evaluate(shapes, Inversion(model), protocols), strict=True):
+        ceiling = f"inversion ceiling {alone.metric} {alone.value:.4f}: its inversion of real clips"
+        assert ceiling in row.note.split("; ")
+        # an untrained model is far from it, and blurred pictures are no perfect ones
+        assert row.value > 2 * alone.value > 2 * alone.floor
+    assert "ceiling" not in vgbench.evaluate(shapes, Dimmer(0.0), protocols)[0].note

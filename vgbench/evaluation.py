@@ -108,10 +108,20 @@ def evaluate(
         fake_set(subject, plans, seed),
         real_set(source, plans, draw=1) if has_floor else None,
     )
+    notes = [plans[p.id].notes for p in protocols]
+    if subject.best is not None:
+        best = evaluator.evaluate(
+            real_set(source, plans, draw=0), fake_set(subject.best, plans, seed)
+        )
+        notes = [(*said, _ceiling(score)) for said, score in zip(notes, best, strict=True)]
     return [
-        _row(score, p, source, subject, seed, plans[p.id].notes)
-        for score, p in zip(scores, protocols, strict=True)
+        _row(score, p, source, subject, seed, said)
+        for score, p, said in zip(scores, protocols, notes, strict=True)
     ]
+
+
+def _ceiling(best: Score) -> str:
+    return f"inversion ceiling {best.metric} {best.value:.4f}: its inversion of real clips"
 
 
 def _evaluator(
@@ -181,8 +191,11 @@ def _row(
         split="train",
         seed_data=protocol.seed,
         seed_gen=seed,
+        seed_train=subject.seed_train,
         checkpoint_sha256=subject.checkpoint_sha256,
         clips_seen=subject.clips_seen,
+        config=subject.config,
+        config_sha256=subject.config_sha256,
         selection=subject.selection,
         vgbench_version=__version__,
         torch_version=torch.__version__,

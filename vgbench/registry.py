@@ -2,7 +2,7 @@
 
 import difflib
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
@@ -10,6 +10,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar, cast
 
 from vgbench.errors import UnknownNameError, UsageError
+from vgbench.types import DatasetConfig, ModelConfig
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
@@ -54,26 +55,34 @@ class Registry(Generic[T]):
     Args:
         kind: Singular noun used in messages, e.g. `model`.
         builtins: Name to `module:attribute`.
+        misfit: Says what keeps an object that a plugin brings from being of the kind; empty for
+            nothing.
     """
 
-    def __init__(self, kind: str, builtins: dict[str, str]) -> None:
+    def __init__(
+        self, kind: str, builtins: dict[str, str], misfit: Callable[[Any], str] = lambda found: ""
+    ) -> None:
         self.kind = kind
         self._builtins = builtins
+        self._misfit = misfit
         self._added: dict[str, T] = {}
+        self._warned: set[str] = set()
 
     @cached_property
     def _entry_points(self) -> dict[str, EntryPoint]:
         found: dict[str, EntryPoint] = {}
         for point in entry_points(group=f"vgbench.{self.kind}s"):
             other = found.get(point.name)
-            if point.name in self._builtins or other is not None:
-                owner = _distribution(other) if other else "vgbench"
-                raise UsageError(
-                    f"{self.kind} '{point.name}' is registered twice: "
-                    f"by {owner} and by {_distribution(point)}; uninstall one of them"
-                )
+            if point.name in {*self._builtins, *self._added} or other is not None:
+                raise self._clash(point.name, _distribution(other) if other else "vgbench", point)
             found[point.name] = point
         return found
+
+    def _clash(self, name: str, owner: str, point: EntryPoint) -> UsageError:
+        return UsageError(
+            f"{self.kind} '{name}' is registered twice: "
+            f"by {owner} and by {_distribution(point)}; uninstall one of them"
+        )
 
     def names(self) -> list[str]:
         """Returns all names, sorted, without importing what they stand for."""
@@ -91,6 +100,8 @@ class Registry(Generic[T]):
         Raises:
             UsageError: If the name is taken.
         """
+        if name in self._entry_points:
+            raise self._clash(name, "vgbench", self._entry_points[name])
         if name in self:
             raise UsageError(f"{self.kind} '{name}' is registered twice; choose another name")
         self._added[name] = value
@@ -126,18 +137,24 @@ class Registry(Generic[T]):
             try:
                 loaded[name] = self._load_plugin(name)
             except UsageError as error:
-                _log.warning("%s", str(error).splitlines()[0])
+                if name not in self._warned:
+                    _log.warning("%s", str(error).splitlines()[0])
+                self._warned.add(name)
         return dict(sorted(loaded.items()))
 
     def _load_plugin(self, name: str) -> T:
         point = self._entry_points[name]
         try:
-            return cast(T, point.load())
-        except Exception as error:  # a foreign package may fail in any way
+            found = point.load()
+            reason = self._misfit(found)
+        except (Exception, SystemExit) as error:  # a foreign package may fail in any way
+            reason = " ".join(str(error).split()) or type(error).__name__
+        if reason:
             raise UsageError(
-                f"plugin {self.kind} '{name}' is broken: {error}\n"
+                f"plugin {self.kind} '{name}' is broken: {reason}\n"
                 f"  repair or uninstall {_distribution(point)}      (vgbench ls plugins)"
-            ) from error
+            )
+        return cast(T, found)
 
 
 def unknown_name_text(kind: str, name: str, known: list[str]) -> str:
@@ -150,6 +167,14 @@ def unknown_name_text(kind: str, name: str, known: list[str]) -> str:
 
 def _distribution(point: EntryPoint) -> str:
     return point.dist.name if point.dist else point.value
+
+
+def _misfit_of(kind: type[Any]) -> Callable[[Any], str]:
+    def misfit(found: Any) -> str:
+        is_fit = isinstance(found, type) and issubclass(found, kind)
+        return "" if is_fit else f"{found!r} is no subclass of {kind.__module__}.{kind.__name__}"
+
+    return misfit
 
 
 # The registered thing of a model or dataset is its torch-free options record (`ModelConfig`,
@@ -167,6 +192,7 @@ MODELS: Registry[Any] = Registry(
         "stylesv": "vgbench.models.stylesv.config:StyleSVConfig",
         "stylevideogan": "vgbench.models.stylevideogan.config:StyleVideoGANConfig",
     },
+    _misfit_of(ModelConfig),
 )
 DATASETS: Registry[Any] = Registry(
     "dataset",
@@ -174,6 +200,7 @@ DATASETS: Registry[Any] = Registry(
         "shapes": "vgbench.data.config:ShapesConfig",
         "digits": "vgbench.data.config:DigitsConfig",
     },
+    _misfit_of(DatasetConfig),
 )
 EXTRACTORS: Registry[Any] = Registry(
     "extractor",
@@ -186,4 +213,11 @@ EXTRACTORS: Registry[Any] = Registry(
         "inception-2015": "vgbench.metrics.extractors.inception:InceptionPool",
         "resnext101-k400": "vgbench.metrics.extractors.resnext:ResNeXtPool",
     },
+    # Their base class needs torch, which listing names must not import.
+    lambda found: "" if hasattr(found, "load") else f"{found!r} is no FeatureExtractor",
+)
+LAUNCHERS: Registry[Any] = Registry(
+    "launcher",
+    {"slurm": "vgbench.launchers.slurm:SlurmLauncher"},
+    lambda found: "" if hasattr(found, "write") else f"{found!r} is no Launcher",
 )

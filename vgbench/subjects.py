@@ -1,10 +1,12 @@
 """What an evaluation compares: real videos and generated ones, whatever they are given as."""
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import islice
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -15,7 +17,7 @@ from vgbench import __version__
 from vgbench.data.arrays import ArraySource
 from vgbench.data.cache import open_cache
 from vgbench.data.config import MANIFEST, cache_config
-from vgbench.data.eval_clips import Order, eval_clips, image_clips
+from vgbench.data.eval_clips import Order, eval_clips, eval_videos, image_clips
 from vgbench.data.sources import VideoFolderSource, VideoSource, open_dataset
 from vgbench.errors import UsageError
 from vgbench.metrics.clip_rules import cut_clip, fake_numbers, to_pixels
@@ -23,7 +25,9 @@ from vgbench.metrics.clip_set import Clip, ClipSet
 from vgbench.metrics.evaluator import BatchSize
 from vgbench.metrics.protocol import EvalProtocol, SampleCounts
 from vgbench.models.base import ReconstructingGAN, VideoGAN
+from vgbench.models.bounded import InvertingGAN
 from vgbench.models.checkpoint import file_sha256, find_checkpoint, load_model
+from vgbench.models.identity import changed_options, configuration_sha256
 from vgbench.nn.noise import seeded_generator
 from vgbench.registry import DATASETS
 from vgbench.sampling import EvalClips
@@ -53,10 +57,14 @@ class Subject:
         identity: What decides the videos, or empty where that is not known.
         checkpoint_sha256: Hash of the checkpoint, or empty.
         clips_seen: Training clips behind it, or None.
+        seed_train: Seed of its training, or None.
+        config: JSON object of the training options that are not the method's defaults.
+        config_sha256: Hash of all that decides a training but its seed, or empty.
         available: Videos there are, or None for any number.
         max_frames: Frames of the longest of them, or None where there is no limit.
         selection: How the checkpoint was chosen.
         notes: For the rows.
+        ceiling: The clips of the best videos that it could draw, where that is known.
     """
 
     name: str
@@ -64,10 +72,22 @@ class Subject:
     identity: str = ""
     checkpoint_sha256: str = ""
     clips_seen: int | None = None
+    seed_train: int | None = None
+    config: str = ""
+    config_sha256: str = ""
     available: int | None = None
     max_frames: int | None = None
     selection: str = "none"
     notes: tuple[str, ...] = ()
+    ceiling: ReadVideos | None = None
+
+    @property
+    def best(self) -> "Subject | None":
+        """What it could be at best, as a subject of its own."""
+        if self.ceiling is None:
+            return None
+        identity = f"{self.identity} ceiling" if self.identity else ""
+        return replace(self, read=self.ceiling, identity=identity, max_frames=None, ceiling=None)
 
 
 def open_real(real: Real) -> VideoSource:
@@ -97,10 +117,16 @@ def real_set(source: VideoSource, plans: Mapping[str, SampleCounts], *, draw: in
         n = plans[protocol.id].n_real
         return real_clips(source, protocol, n=n, draw=draw, part=(first, step))
 
+    @cache
+    def videos(protocol: EvalProtocol) -> list[int]:
+        return _real_videos(source, protocol, n=plans[protocol.id].n_real, draw=draw)
+
     def video_of(protocol: EvalProtocol, item: int) -> int:
+        if protocol.real_clips not in _ORDERS:
+            return item
         # A cycle through single frames takes the videos in the same order every time.
         is_cycle = protocol.frames == 1 and protocol.real_clips == "cycle-videos"
-        return item % len(source) if is_cycle else item
+        return item % len(source) if is_cycle else videos(protocol)[item]
 
     def size(protocol: EvalProtocol) -> int:
         return plans[protocol.id].n_real * protocol.trials
@@ -137,20 +163,38 @@ def _real_trial(
         return image_clips(
             source, n=limit, every_frame=every, order=order, seed=seed, draw=draw, shard=part
         )
-    policy = EvalClips(
-        protocol.frames,
-        protocol.stride,
-        "centre" if protocol.real_start == "centre" else "uniform",
-        protocol.min_length,
-    )
     return eval_clips(
         source,
-        policy,
+        _policy(protocol),
         n=len(source) if limit is None else limit,
         order=_ORDERS.get(protocol.real_clips, order),
         seed=seed,
         draw=draw,
         shard=part,
+    )
+
+
+def _real_videos(source: VideoSource, protocol: EvalProtocol, *, n: int, draw: int) -> list[int]:
+    """Returns the video of each clip of `real_clips` where a video may come again."""
+    found = []
+    for trial in range(protocol.trials):
+        found += eval_videos(
+            source,
+            _policy(protocol),
+            n=n,
+            order=_ORDERS[protocol.real_clips],
+            seed=protocol.seed + trial,
+            draw=draw * protocol.trials + trial,
+        )
+    return found
+
+
+def _policy(protocol: EvalProtocol) -> EvalClips:
+    return EvalClips(
+        protocol.frames,
+        protocol.stride,
+        "centre" if protocol.real_start == "centre" else "uniform",
+        protocol.min_length,
     )
 
 
@@ -199,7 +243,7 @@ def _of_checkpoint(
     sha256 = file_sha256(file)
     # Another version may sample otherwise from the same weights.
     identity = f"checkpoint {sha256} vgbench {__version__}"
-    if isinstance(model, ReconstructingGAN):
+    if isinstance(model, (ReconstructingGAN, InvertingGAN)):
         identity += f" of {real.fingerprint}"
     return replace(subject, checkpoint_sha256=sha256, identity=identity)
 
@@ -228,9 +272,10 @@ def _samples(model: VideoGAN, seed: int, batch_size: BatchSize) -> ReadVideos:
 
 
 def _reconstructions(
-    model: ReconstructingGAN, real: VideoSource, seed: int, batch_size: BatchSize
+    model: VideoGAN, real: VideoSource, seed: int, batch_size: BatchSize
 ) -> ReadVideos:
     """The clips that a model makes of real ones; of the set by which the floor is measured."""
+    assert isinstance(model, (ReconstructingGAN, InvertingGAN))
     size = 16 if batch_size == "auto" else batch_size
 
     def read(protocol: EvalProtocol, n: int, first: int, step: int) -> Iterator[Clip]:
@@ -262,22 +307,41 @@ def _of_model(model: VideoGAN, seed: int, batch_size: BatchSize, real: VideoSour
     name = str(model.provenance.get("model", type(model).__name__))
     selection = str(model.provenance.get("selection", "none"))
     stages = model.provenance.get("stages", {})
-    notes = tuple(
-        f"stage {stage} from {about.get('artefact', about['sha256'][:12])}"
-        for stage, about in stages.items()
+    notes = (
+        *_training_notes(model.provenance | {"remark": model.config.remark()}),
+        *(_stage_note(stage, about) for stage, about in stages.items()),
     )
     subject = Subject(
         name,
         _samples(model, seed, batch_size),
         clips_seen=model.clips_seen,
+        seed_train=model.seed,
+        config=json.dumps(changed_options(model.config)),
+        config_sha256=configuration_sha256(model),
         max_frames=model.max_frames,
         selection=selection,
         notes=notes,
     )
+    if isinstance(model, InvertingGAN):
+        return replace(subject, ceiling=_reconstructions(model, real, seed, batch_size))
     if not isinstance(model, ReconstructingGAN):
         return subject
     rebuilt = _reconstructions(model, real, seed, batch_size)
     return replace(subject, read=rebuilt, max_frames=None, notes=notes + _remarks(model, real))
+
+
+def _training_notes(about: Mapping[str, Any]) -> tuple[str, ...]:
+    """What rows say of a training: its losses, and the weights behind them."""
+    weights = about.get("weights", {}).items()
+    used = tuple(f"{name} {ref['identity']} {ref['sha256'][:8]}" for name, ref in weights)
+    remark = about.get("remark", "")
+    return ((remark,) if remark else ()) + used
+
+
+def _stage_note(stage: str, about: Mapping[str, Any]) -> str:
+    text = f"stage {stage} from {about.get('artefact', about['sha256'][:12])}"
+    notes = ", ".join(_training_notes(about))
+    return f"{text} ({notes})" if notes else text
 
 
 def _of_function(function: Callable[[int], Video], seed: int) -> Subject:

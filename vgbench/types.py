@@ -115,6 +115,17 @@ class ModelConfig:
         """Returns the models that are trained before this one, in order; none by default."""
         return ()
 
+    def weights(self) -> tuple[str, ...]:
+        """Returns the catalogue's names of the weights that the losses need; none by default.
+
+        The model is a `vgbench.models.guided.Guided` then.
+        """
+        return ()
+
+    def remark(self) -> str:
+        """Returns what rows say of how it is trained, e.g. its losses; empty for nothing."""
+        return ""
+
 
 @dataclass(frozen=True)
 class Stage:

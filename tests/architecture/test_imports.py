@@ -33,6 +33,8 @@ ALLOWED = {
         "evaluation",
         "models.base",
         "models.checkpoint",
+        "models.guided",
+        "weights",
         "data",
         "metrics",
         "config",
@@ -40,8 +42,18 @@ ALLOWED = {
         "video",
         "nn",
     },
-    "report": set(),
-    "subjects": {"models.base", "models.checkpoint", "data", "metrics", "registry", "nn", "video"},
+    "report": {"media", "metrics.protocol"},
+    "subjects": {
+        "models.base",
+        "models.bounded",
+        "models.checkpoint",
+        "models.identity",
+        "data",
+        "metrics",
+        "registry",
+        "nn",
+        "video",
+    },
     "evaluation": {
         "subjects",
         "models.base",
@@ -54,11 +66,16 @@ ALLOWED = {
         "video",
         "weights",
     },
+    "testing": {"models.base", "models.checkpoint", "data", "metrics", "registry", "nn"},
+    "launchers": set(),
     "cli": {"*"},
 }
 STANDARD_LIBRARY_ONLY = {"errors", "locks", "sampling", "types", "seeds", "registry", "runtime"}
 # Modules that must stay importable in a fraction of a second.
-TORCH_FREE = {"config", "report", "errors", "sampling", "types", "seeds", "registry", "runtime"}
+TORCH_FREE = {
+    *("config", "report", "launchers"),
+    *("errors", "sampling", "types", "seeds", "registry", "runtime"),
+}
 TORCH_FREE_FILES = (
     "data/config.py",
     "metrics/protocol.py",

@@ -82,10 +82,6 @@ ERRORS = {
         2,
         "error: nowhere is not a run folder: it holds no config.yaml\n",
     ),
-    ("run", "-m", *RUN[1:], "seed=0,1", "--run-dir", "x"): (
-        2,
-        "error: -m starts new runs; it takes neither --resume nor --run-dir\n",
-    ),
     ("leaderboard", "show", "nowhere"): (
         3,
         "error: nowhere does not exist; give a run folder or a file of its eval/\n",
@@ -97,8 +93,8 @@ ERRORS = {
     ),
     ("config", "options", "nothing"): (
         2,
-        "error: 'nothing' is no group of options; accepted: model=NAME, dataset=NAME, budget, "
-        "trainer, logger, protocol, stages\n",
+        "error: 'nothing' is no group of options; accepted: model=NAME, dataset=NAME, "
+        "launcher=NAME, budget, trainer, logger, protocol, stages\n",
     ),
 }
 
@@ -147,12 +143,6 @@ def test_dry_run_is_the_resolved_config(vgbench):
     assert code == 0
     assert "batch_size: 96" in out
     assert out == vgbench("config", "show", *RUN[1:], "budget=paper")[1]
-
-
-def test_sweep_checks_every_point_first(vgbench):
-    code, _, err = vgbench("run", "-m", *RUN[1:], "model.mode=1p2d,4d")
-    assert code == 2
-    assert err == "error: model.mode=4d: expected one of 1p2d, 2p1d, 3d\n"
 
 
 def test_listings(vgbench):

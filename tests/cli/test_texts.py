@@ -98,10 +98,6 @@ WITHOUT_A_RUN = {
         "error: trainer.precision=fp8: expected one of 32-true, 64-true, 16-mixed, bf16-mixed, "
         "16-true, bf16-true\n",
     ),
-    ("run", "-m", *NARROW, "seed=0,1", "--resume", "x"): (
-        2,
-        "error: -m starts new runs; it takes neither --resume nor --run-dir\n",
-    ),
     ("run", *NARROW, "--run-dir", "TMP/file/run"): (
         2,
         "error: TMP/file/run: Not a directory\n",
@@ -126,8 +122,8 @@ WITHOUT_A_RUN = {
     ),
     ("leaderboard", "show", "TMP/file"): (
         3,
-        "error: TMP/file is not an evaluation file of this vgbench "
-        "(Expecting value: line 1 column 1 (char 0))\n",
+        "error: TMP/file: not an evaluation file of vgbench "
+        "(Expecting value: line 1 column 1 (char 0))\n  vgbench leaderboard check TMP/file\n",
     ),
     ("config", "options", "dataset=shaeps"): (
         2,
@@ -226,7 +222,7 @@ def faulty(error):
 
 
 def test_a_bug_is_shown_in_full(vgbench, monkeypatch):
-    monkeypatch.setattr("vgbench.report.rows.collect", faulty(RuntimeError("boom")))
+    monkeypatch.setattr("vgbench.report.row_files.collect", faulty(RuntimeError("boom")))
     code, _, err = vgbench("leaderboard", "show")
     assert code == 1
     assert err.startswith("Traceback (most recent call last):\n")
@@ -237,7 +233,7 @@ def test_a_bug_is_shown_in_full(vgbench, monkeypatch):
 
 def test_a_full_disk_is_no_bug(vgbench, monkeypatch):
     full = OSError(errno.ENOSPC, "No space left on device")
-    monkeypatch.setattr("vgbench.report.rows.write_csv", faulty(full))
+    monkeypatch.setattr("vgbench.report.row_files.write_text", faulty(full))
     assert vgbench("leaderboard", "export")[::2] == (2, "error: disk: No space left on device\n")
     code, _, err = vgbench("leaderboard", "export", "--traceback")
     assert code == 1
@@ -245,7 +241,7 @@ def test_a_full_disk_is_no_bug(vgbench, monkeypatch):
 
 
 def test_ctrl_c_outside_training(vgbench, monkeypatch):
-    monkeypatch.setattr("vgbench.report.rows.collect", faulty(KeyboardInterrupt()))
+    monkeypatch.setattr("vgbench.report.row_files.collect", faulty(KeyboardInterrupt()))
     assert vgbench("leaderboard", "show")[::2] == (130, "\ninterrupted\n")
 
 

@@ -41,7 +41,7 @@ def test_import_then_list(run, tmp_path):
     assert "identity  other (unknown file)" in out
     assert "layout    piergiaj (torch)" in out
     (row,) = [r for r in json.loads(run("list", "--json")[1]) if r["installed"]]
-    assert (row["name"], row["installed"]["source"]) == ("i3d-k400", "mine.pt")
+    assert (row["name"], row["installed"]["files"][0]["name"]) == ("i3d-k400", "mine.pt")
     table = run("list")[1]
     assert "other, from" in table
     assert row["installed"]["tensors_sha256"][:8] in table
@@ -58,6 +58,9 @@ def test_list_of_nothing(run):
         "i3d-k400-imagenet",
         "inception-2015",
         "resnext101-k400",
+        "lpips-alex",
+        "lpips-vgg",
+        "arcface",
     ]
     assert not any(r["installed"] for r in rows)
     assert all(r["licence"] and r["home"] and r["files"] for r in rows)
@@ -170,12 +173,13 @@ def test_an_encoder_and_its_generator(run, tmp_path):
     assert (code, err) == (0, "")
     lines = out.splitlines()
     assert lines[0] == f"wrote {tmp_path / 'psp'}: inversion, 32x32, from layout psp"
-    assert "latent_space=w base_width=16" in lines[1]
+    assert "encoder.base_width=16" in lines[1]
+    assert "image.use_noise=True" in lines[1]
     assert lines[2].startswith("  note     the mean style is not in the file")
     assert lines[-1] == f"  use      model.init.inversion={tmp_path / 'psp'}"
     artefact = Artefact.read(tmp_path / "psp")
     artefact.check()
-    assert {name.split(".")[0] for name in artefact.load()} == {"encoder", "generator"}
+    assert {name.split(".")[0] for name in artefact.load()} == {"encoder", "image"}
 
 
 def test_convert_of_an_unknown_name(run, tmp_path):

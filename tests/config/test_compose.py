@@ -9,7 +9,6 @@ import pytest
 
 from vgbench.config.compose import compose
 from vgbench.config.store import differences, from_yaml, resumed, to_yaml
-from vgbench.config.sweep import expand
 from vgbench.errors import DataError, UsageError
 from vgbench.registry import MODELS
 
@@ -180,13 +179,3 @@ def test_resuming_with_other_data_must_be_allowed(tmp_path):
 def test_differences_name_every_option(tmp_path):
     a, b = compose(RUN, tmp_path), compose([*RUN, "model.channels=4", "seed=1"], tmp_path)
     assert differences(a, b) == {"model.channels": (8, 4), "seed": (0, 1)}
-
-
-def test_sweeps_are_the_product_of_their_values():
-    assert expand(["model=g3an", "seed=range(2)", "model.mode=1p2d,3d"]) == [
-        ["model=g3an", "seed=0", "model.mode=1p2d"],
-        ["model=g3an", "seed=0", "model.mode=3d"],
-        ["model=g3an", "seed=1", "model.mode=1p2d"],
-        ["model=g3an", "seed=1", "model.mode=3d"],
-    ]
-    assert expand(["seed=3"]) == [["seed=3"]]

@@ -1,4 +1,4 @@
-"""Latents on disk: read as written, refused when stale or damaged, never half there."""
+"""Latents on disk: read as written, refused when stale or damaged, never half there, continued."""
 
 import json
 
@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from vgbench.data.latents import ABOUT, FRAMES, LatentFrames, write_latents
+from vgbench.data import latents
+from vgbench.data.latents import ABOUT, FRAMES, POSITION, LatentFrames, write_latents
 from vgbench.errors import DataError
 
 ORIGIN = {"data": "a" * 64, "encoder": "b" * 64}
@@ -16,7 +17,7 @@ ALL = torch.arange(8 * 2 * 3.0).view(8, 2, 3)
 
 @pytest.fixture
 def folder(tmp_path):
-    write_latents(tmp_path / "latents", ORIGIN, (8, 2, 3), ALL.split(3))
+    write_latents(tmp_path / "latents", ORIGIN, 8, lambda first: iter(ALL[first:].split(3)))
     return tmp_path / "latents"
 
 
@@ -68,13 +69,84 @@ def test_damaged_latents_are_refused(folder):
         LatentFrames(folder, ORIGIN, VIDEOS, LENGTHS)
 
 
-def test_nothing_is_left_of_latents_that_could_not_be_finished(tmp_path):
-    def broken():
-        yield ALL[:3]
-        raise KeyboardInterrupt
+def encode(*, stop=None, starts=None):
+    """Yields `ALL` in parts of 3 from a frame on, to be interrupted before frame `stop`."""
 
+    def parts(first):
+        if starts is not None:
+            starts.append(first)
+        for start in range(first, 8, 3):
+            if start == stop:
+                raise KeyboardInterrupt
+            yield ALL[start : start + 3]
+
+    return parts
+
+
+@pytest.mark.parametrize(("stop", "kept"), [(0, 0), (3, 3), (6, 6)])
+def test_an_interrupted_writing_goes_on(tmp_path, stop, kept):
+    folder, starts = tmp_path / "latents", []
     with pytest.raises(KeyboardInterrupt):
-        write_latents(tmp_path / "latents", ORIGIN, (8, 2, 3), broken())
+        write_latents(folder, ORIGIN, 8, encode(stop=stop))
+    assert not folder.exists()
+    write_latents(folder, ORIGIN, 8, encode(starts=starts))
+    assert starts == [kept]
+    assert torch.equal(LatentFrames(folder, ORIGIN, VIDEOS, LENGTHS).all, ALL)
+    assert [path.name for path in tmp_path.iterdir()] == ["latents"]
+    assert {path.name for path in folder.iterdir()} == {ABOUT, FRAMES}
+
+
+def test_a_killed_writing_goes_on_from_what_is_known_to_be_on_disk(tmp_path):
+    folder, part, starts = tmp_path / "latents", tmp_path / ".latents.part", []
+    with pytest.raises(KeyboardInterrupt):
+        write_latents(folder, ORIGIN, 8, encode(stop=3))
+    with (part / FRAMES).open("ab") as file:  # half a part that nobody took note of
+        file.write(b"x" * 37)
+    write_latents(folder, ORIGIN, 8, encode(starts=starts))
+    assert starts == [3]
+    assert torch.equal(LatentFrames(folder, ORIGIN, VIDEOS, LENGTHS).all, ALL)
+
+
+@pytest.mark.parametrize("damage", ["origin", "frames", "position", "short"])
+def test_what_an_interrupted_writing_left_is_not_believed_blindly(tmp_path, damage):
+    folder, part, starts = tmp_path / "latents", tmp_path / ".latents.part", []
+    with pytest.raises(KeyboardInterrupt):
+        write_latents(folder, ORIGIN, 8, encode(stop=6))
+    position = json.loads((part / POSITION).read_text())
+    if damage == "origin":
+        position["origin"]["encoder"] = "c" * 64
+    elif damage == "frames":
+        position["frames"] = 9
+    if damage == "short":
+        (part / FRAMES).write_bytes((part / FRAMES).read_bytes()[:-1])
+    text = "{" if damage == "position" else json.dumps(position)
+    (part / POSITION).write_text(text)
+    write_latents(folder, ORIGIN, 8, encode(starts=starts))
+    assert starts == [0]
+    assert torch.equal(LatentFrames(folder, ORIGIN, VIDEOS, LENGTHS).all, ALL)
+
+
+def test_the_position_is_kept_while_frames_are_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(latents, "_KEEP_S", -1.0)
+    positions = []
+
+    def watched(first):
+        for part in encode()(first):
+            yield part
+            path = tmp_path / ".latents.part" / POSITION
+            positions.append(json.loads(path.read_text())["done"])
+
+    write_latents(tmp_path / "latents", ORIGIN, 8, watched)
+    assert positions == [3, 6, 8]
+
+
+def test_a_wrong_number_of_latents_is_refused(tmp_path):
     with pytest.raises(ValueError, match="3 latents for 8 frames"):
-        write_latents(tmp_path / "latents", ORIGIN, (8, 2, 3), [ALL[:3]])
+        write_latents(tmp_path / "latents", ORIGIN, 8, lambda first: iter([ALL[:3]]))
     assert not list(tmp_path.iterdir())
+
+
+def test_what_the_disk_refuses_is_said(tmp_path):
+    (tmp_path / ".latents.part").write_text("a file in the way")
+    with pytest.raises(DataError, match=r"cannot write .*latents: File exists"):
+        write_latents(tmp_path / "latents", ORIGIN, 8, encode())

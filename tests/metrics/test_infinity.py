@@ -2,8 +2,13 @@
 
 import numpy as np
 import pytest
+import torch
 
+from vgbench.data.config import ShapesConfig
+from vgbench.data.synthetic import ShapesSource
 from vgbench.errors import ProtocolError, UsageError
+from vgbench.metrics import damage
+from vgbench.metrics.extractors.jet import Jet, JetNormalizer
 from vgbench.metrics.frechet import frechet_distance
 from vgbench.metrics.infinity import frechet_infinity
 from vgbench.metrics.kernel import cubic, mmd
@@ -50,6 +55,30 @@ def test_a_kernel_distance_needs_fewer_samples_than_a_frechet_distance():
         )
     }
     assert needed["kd"] < needed["fd"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda clip: damage.freeze(clip, 8),
+        lambda clip: damage.tint(clip, 0.12),
+        lambda clip: damage.blur(clip, 1.5),
+    ],
+    ids=["frozen", "tint", "blur"],
+)
+def test_it_needs_fewer_of_damaged_shapes_too(harm):
+    sides = [ShapesSource(ShapesConfig(resolution=32), draw=draw) for draw in (1, 2)]
+    clips = [[source.read(i, np.arange(12)) for i in range(512)] for source in sides]
+    real, fake = clips[0], [harm(clip) for clip in clips[1]]
+    rows = [Jet.load()(torch.from_numpy(np.stack(side))).double().numpy() for side in (real, fake)]
+    x, y = map(JetNormalizer.fit(rows[0]), rows)
+    sizes = [16, 32, 64, 128, 256, 512]
+    needed = {
+        statistic: needed_samples(sample_curve(statistic, x, y, sizes))
+        for statistic in (frechet_distance, mmd)
+    }
+    assert needed[mmd] < needed[frechet_distance]
 
 
 def test_curves():

@@ -5,7 +5,14 @@ import pytest
 
 from vgbench.metrics.frechet import frechet_distance, frechet_influence
 from vgbench.metrics.interval import bootstrap_interval
-from vgbench.metrics.kernel import RationalQuadratic, minus_distance, mmd, mmd_influence
+from vgbench.metrics.kernel import (
+    RationalQuadratic,
+    minus_distance,
+    mmd,
+    mmd_influence,
+    mmd_subsets,
+    mmd_subsets_influence,
+)
 
 
 def rows(n, d, seed, shift=0.0, scale=1.0):
@@ -82,6 +89,21 @@ def test_kernel_intervals_hold_the_population_value(kernel):
     expected = np.mean([mmd(x, y, kernel) for x, y in draws])
     hit = coverage(
         lambda x, y: mmd(x, y, kernel), lambda x, y: mmd_influence(x, y, kernel), expected, draws
+    )
+    assert hit >= 0.88
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.4])
+def test_intervals_of_subsets_hold_the_population_value(shift):
+    n, d, count = 80, 4, 80
+    draws = [(rows(n, d, s), rows(n, d, 9000 + s, shift)) for s in range(count)]
+    expected = np.mean([mmd(x, y) for x, y in draws])
+    few = {"size": 24, "subsets": 12}  # a row is in 3.6 of them, as with 100 of 1000 from 28 000
+    hit = coverage(
+        lambda x, y: mmd_subsets(x, y, **few)[0],
+        lambda x, y: mmd_subsets_influence(x, y, **few),
+        expected,
+        draws,
     )
     assert hit >= 0.88
 

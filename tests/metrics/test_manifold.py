@@ -61,6 +61,8 @@ def test_coverage_of_equal_distributions_and_copies():
     copied = np.concatenate([fake[:50]] * 4)
     assert manifold_shares(real, copied).coverage < manifold_shares(real, fake).coverage - 0.2
     assert manifold_shares(real, np.repeat(fake[:20], 10, axis=0)).ties == 200
+    more = np.concatenate([fake, fake[:100]])
+    assert manifold_shares(real, more).coverage == manifold_shares(real, fake).coverage
 
 
 def test_blocks_do_not_matter(monkeypatch):

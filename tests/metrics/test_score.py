@@ -41,9 +41,8 @@ def test_every_statistic_is_reached_by_its_name():
         protocol = replace(PLAIN, statistic=name, neighbours=5)
         found = computed(protocol, x, y)
         assert found.value == pytest.approx(two_sample(name, x, y), rel=1e-10), name
-        has_interval = name.startswith(("frechet", "energy", "mmd")) and name != "mmd-poly2-v"
-        assert (found.ci_lo is not None) == has_interval, name
-        if has_interval:
+        assert (found.ci_lo is not None) == (name != "mmd-poly2-v"), name
+        if found.ci_lo is not None:
             assert found.ci_lo < found.value < found.ci_hi
     assert two_sample("recall", x, y) == manifold_shares(x, y, k=5).recall
 
@@ -96,6 +95,15 @@ def test_samples_of_one_video_widen_the_interval():
     together = numbers(protocol, sets, {"fake": np.repeat(np.arange(50), 4)})
     assert together.value == apart.value
     assert together.ci_hi - together.ci_lo > 1.15 * (apart.ci_hi - apart.ci_lo)
+
+
+def test_intervals_of_shares_hold_no_impossible_share():
+    x, y = rows(70), rows(70, seed=1)
+    for name in ("precision", "recall", "coverage"):
+        found = computed(replace(PLAIN, statistic=name, neighbours=5), x, y)
+        assert 0 <= found.ci_lo < found.value < found.ci_hi == 1, name
+    dense = computed(replace(PLAIN, statistic="density", neighbours=5), x, y * 0.2)
+    assert 1 < dense.ci_lo < dense.value < dense.ci_hi
 
 
 def test_sets_without_a_limit_are_not_held():

@@ -8,13 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import vgbench
-from vgbench.errors import ProtocolError
+from tests.weights.made import i3d_state
+from vgbench.errors import ProtocolError, WeightsError
 from vgbench.metrics.kernel import minus_distance, mmd
 from vgbench.metrics.ladders import groups_left, reversal, standard_ladders
 from vgbench.metrics.validation import Footage, Ladder, Response, Settings, Shot, validate
 from vgbench.metrics.validation_table import markdown_table, write_csv
+from vgbench.weights.store import WeightStore
 
 FRAMES = 4
 RECIPE = Path(vgbench.__file__).parents[1] / "experiments" / "metric_validation" / "run.py"
@@ -180,22 +183,26 @@ def response(distances, n=256, sd=1.0):
 
 
 @pytest.mark.parametrize(
-    ("distances", "n", "rho", "passes"),
+    ("distances", "n", "rho", "verdict"),
     [
-        ((0.0, 1.0, 2.0, 3.0, 6.0), 256, 1.0, True),
-        ((0.0, 1.0, 2.0, 3.0, 5.9), 256, 1.0, False),
-        ((0.0, -1.0, 2.0, 3.0, 7.0), 256, 0.9, True),
-        ((0.0, 3.0, 2.0, 1.0, 7.0), 256, 0.6, False),
-        ((0.0, 0.0, 0.0, 0.0, 0.0), 256, 0.0, False),
-        ((0.0, 0.1, 0.2, 0.3, 1.5), 64, 1.0, True),
-        ((0.0, 0.1, 0.2, 0.3, 5.9), 1024, 1.0, False),
-        ((9.0, 8.0, 7.0, 6.0, 1.0), 256, -1.0, False),
+        ((0.0, 1.0, 2.0, 3.0, 6.0), 256, 1.0, "yes"),
+        ((0.0, 1.0, 2.0, 3.0, 5.9), 256, 1.0, "**no**"),
+        ((0.0, -1.0, 2.0, 3.0, 7.0), 256, 0.9, "yes"),
+        ((0.0, 3.0, 2.0, 1.0, 7.0), 256, 0.6, "**no**"),
+        ((0.0, 0.0, 0.0, 0.0, 0.0), 256, 0.0, "**no**"),
+        ((0.0, 0.1, 0.2, 0.3, 1.4), 64, 1.0, "**no**"),
+        ((0.0, 0.1, 0.2, 0.3, 1.5), 64, 1.0, "at this n"),
+        ((0.0, 0.1, 0.2, 0.3, 6.0), 64, 1.0, "yes"),
+        ((0.0, 0.1, 0.2, 0.3, 5.9), 1024, 1.0, "**no**"),
+        ((9.0, 8.0, 7.0, 6.0, 1.0), 256, -1.0, "**no**"),
+        ((0.0, 3.0, 2.0, 1.0, 7.0), 64, 0.6, "**no**"),
     ],
 )
-def test_the_gate(distances, n, rho, passes):
+def test_the_gate(distances, n, rho, verdict):
     found = response(distances, n)
     assert found.rho == pytest.approx(rho)
-    assert found.passes is passes
+    assert found.passes is (verdict != "**no**")
+    assert markdown_table([found]).endswith(f"| {verdict} |")
 
 
 def test_too_little_footage():
@@ -282,3 +289,27 @@ def test_a_blind_metric_fails_the_gate(tmp_path):
     done = recipe(tmp_path / "blind", *words)
     assert done.returncode == 1, done.stdout + done.stderr
     assert "precision lost: 0 of 1 ladders passed" in done.stdout
+
+
+@pytest.mark.slow
+def test_the_table_of_installed_weights_names_them(tmp_path):
+    torch.save(i3d_state(), tmp_path / "published.pt")
+    store = WeightStore(tmp_path / "weights")
+    ref = store.import_weights("i3d-k400", tmp_path / "published.pt").ref
+    words = ("--core", "i3d", "--weights-dir", tmp_path / "weights", "--ladders", "noise")
+    sizes = ("--n", "4", "--frames", "9", "--draws", "1")
+    done = recipe(tmp_path / "i3d", *words, *sizes)
+    assert f"core i3d, weights other {ref.sha256[:8]}; n = 4" in done.stdout, done.stderr
+    assert "| noise, sd | 0.01 / 0.03 / 0.08 / 0.2 |" in done.stdout
+    with (tmp_path / "i3d.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert {row["statistic"] for row in rows} == {"ED", "FD"}
+    assert {row["weights"] for row in rows} == {f"other {ref.sha256}"}
+
+
+def test_weights_that_are_not_installed(tmp_path):
+    done = recipe(tmp_path / "i3d", "--core", "i3d", "--weights-dir", tmp_path)
+    assert done.returncode == WeightsError.exit_code
+    assert done.stderr.startswith("error: ")
+    assert "vgbench weights" in done.stderr
+    assert not (tmp_path / "i3d.md").exists()

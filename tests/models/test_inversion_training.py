@@ -16,7 +16,7 @@ from tests.models.small_styleinv import (
 )
 from vgbench.errors import CheckpointError, UsageError
 from vgbench.models.image_stage_config import ImageOptions
-from vgbench.models.inverter_config import InversionLossOptions
+from vgbench.models.inverter_config import InversionLossOptions, InverterOptions
 
 
 @pytest.mark.parametrize("space", ["w", "wplus"])
@@ -66,9 +66,9 @@ def test_fidelity_is_that_of_the_pixels():
     assert found.psnr == pytest.approx(float(10 * torch.log10(4 / error)), abs=1e-4)
     assert found.latent_roughness == pytest.approx(0.0, abs=1e-5)  # nothing moves
     assert model.fidelity(torch.rand(2, 3, 3, 32, 32)).latent_roughness > 1e-3
-    remarks = "; ".join(model.remarks(video))
-    assert f"PSNR {found.psnr:.2f} dB" in remarks
-    assert "trained on mse 1, perceptual 0.8, latent_reg 1" in remarks
+    assert f"PSNR {found.psnr:.2f} dB" in "; ".join(model.remarks(video))
+    losses = "mse 1, perceptual 0.8 (discriminator), latent_reg 1"
+    assert model.config.remark() == f"trained on {losses}"
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,12 @@ def test_fidelity_is_that_of_the_pixels():
     [
         (lambda: inversion(lr=0.0), "model.lr=0.0: expected a float > 0"),
         (lambda: inversion(beta1=1.0), r"model.beta1=1.0: expected a float in \[0, 1\)"),
-        (lambda: inversion(loss=InversionLossOptions(identity=0.1)), "model.loss.identity=0.1"),
+        (
+            lambda: InversionLossOptions(perceptual_net="vgg"),
+            "perceptual_net=vgg: expected one of discriminator, lpips-alex, lpips-vgg",
+        ),
+        (lambda: InversionLossOptions(identity=-1.0), "loss.identity=-1.0: expected a float >= 0"),
+        (lambda: InverterOptions(resolution=24), "resolution=24: expected 0 or a power of two"),
         (lambda: inversion(z_dim=0), "model.z_dim=0: expected an integer >= 1"),
         (lambda: ImageOptions(r1_gamma=-1.0), "model.image.r1_gamma=-1.0: expected"),
     ],

@@ -81,6 +81,8 @@ def test_the_stage_has_the_same_networks_and_must_be_given():
         ({"finetune_from": 24}, "model.finetune_from=24: expected a power of two"),
         ({"finetune_from": 64}, "images of 32x32 have no such layers"),
         ({"perceptual": -1.0}, "model.perceptual=-1.0: expected a float >= 0"),
+        ({"identity": -1.0}, "model.identity=-1.0: expected a float >= 0"),
+        ({"perceptual_net": "vgg"}, "perceptual_net=vgg: expected one of"),
         ({"pl_weight": 2.0, "pl_interval": 4}, "model.pl_weight=2.0: the layers below are frozen"),
     ],
 )

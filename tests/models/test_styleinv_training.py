@@ -224,6 +224,7 @@ def test_styles_render_the_same_motion():
         ({"c_dim": 2}, "model.c_dim=2: there are no classes"),
         ({"inversion_lr": 0.0}, "model.inversion_lr=0.0: expected a float > 0"),
         ({"w_dim": 24, "encoder": {"kind": "none"}}, "expected model.w_dim=24"),
+        ({"encoder": {"pca": 17}}, "model.encoder.pca=17: styles have 16 directions"),
         ({"pl_weight": 2.0, "pl_interval": 4}, "has no path length penalty"),
     ],
 )

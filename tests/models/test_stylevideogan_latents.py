@@ -26,7 +26,7 @@ from vgbench.models.stylevideogan.latents import (
     truncate,
 )
 from vgbench.models.stylevideogan.losses import GradientAngle
-from vgbench.models.stylevideogan.offset import motion_subspace, subject_offset, transfer
+from vgbench.models.stylevideogan.offset import motion_subspace, transfer
 from vgbench.models.stylevideogan.options import GeneratorOptions
 from vgbench.models.stylevideogan.rollout import decode, endless_codes, rollout
 from vgbench.nn.noise import seeded_generator
@@ -192,8 +192,8 @@ TURNED = latents(
 )
 def test_directions_of_motion_are_removed(rank, rest):
     subspace = motion_subspace(CROSS, rank)
-    offset = subject_offset(latents((2, 5, 7))[0], subspace.mean, subspace)
-    torch.testing.assert_close(offset, latents(rest)[0], rtol=0, atol=1e-12)
+    offset = subspace.remove(latents((2, 5, 7)) - subspace.mean)
+    torch.testing.assert_close(offset, latents(rest), rtol=0, atol=1e-12)
 
 
 def test_variances_are_of_the_frames():
@@ -202,16 +202,16 @@ def test_variances_are_of_the_frames():
 
 
 def test_offset_of_a_turned_cross():
-    subspace, target = motion_subspace(TURNED, 1), latents((12, 1))[0]
+    subspace, target = motion_subspace(TURNED, 1), latents((12, 1))
     torch.testing.assert_close(subspace.mean, latents((10, -2))[0])
-    offset = subject_offset(target, subspace.mean, subspace)
-    want = latents((-0.7990381057, 1.3839745962))[0]
+    offset = subspace.remove(target - subspace.mean)
+    want = latents((-0.7990381057, 1.3839745962))
     torch.testing.assert_close(offset, want, rtol=0, atol=1e-9)
     assert float(offset.norm()) == pytest.approx(1.5980762114, abs=1e-9)
-    naive = subject_offset(target, subspace.mean)
+    naive = subspace.first(0).remove(target - subspace.mean)
     near = {"rtol": 0, "atol": 1e-7}
-    torch.testing.assert_close(TURNED[0] + naive, latents((15.4641016, 3))[0], **near)
-    torch.testing.assert_close(TURNED[0] + offset, latents((12.6650635, 1.3839746))[0], **near)
+    torch.testing.assert_close(TURNED[:1] + naive, latents((15.4641016, 3)), **near)
+    torch.testing.assert_close(TURNED[:1] + offset, latents((12.6650635, 1.3839746)), **near)
 
 
 def along(subspace, ws):
@@ -219,32 +219,35 @@ def along(subspace, ws):
     return ((ws - subspace.mean).flatten(-2) @ subspace.axes[0].t()).norm(dim=-1)
 
 
-@pytest.mark.parametrize(("naive", "length"), [(False, 4.0), (True, 7.2320508)])
-def test_motion_survives_the_trick_alone(naive, length):
-    subspace, target = motion_subspace(TURNED, 1), latents((12, 1))[0]
-    (moved,) = transfer([TURNED[None, :1]], target, subspace, naive=naive)
+@pytest.mark.parametrize(("rank", "length"), [(1, 4.0), (0, 7.2320508)])
+def test_motion_survives_the_trick_alone(rank, length):
+    subspace, target = motion_subspace(TURNED, 1), latents((12, 1))
+    (moved,) = transfer([TURNED[None, :1]], target, subspace.first(rank))
     assert float(along(subspace, moved[0, 0])) == pytest.approx(length, abs=1e-7)
 
 
 def test_properties_of_the_projection():
     torch.manual_seed(0)
-    frames, target = torch.randn(40, 3, 5).double(), torch.randn(3, 5).double()
+    frames, target = torch.randn(40, 3, 5).double(), torch.randn(1, 3, 5).double()
     subspace = motion_subspace(frames, 4)
     once = subspace.remove(target)
     torch.testing.assert_close(subspace.remove(once), once)
-    inside = (torch.randn(4).double() @ subspace.axes[0]).view(3, 5)
-    torch.testing.assert_close(subspace.remove(inside), torch.zeros(3, 5).double())
+    inside = (torch.randn(4).double() @ subspace.axes[0]).view(1, 3, 5)
+    torch.testing.assert_close(subspace.remove(inside), torch.zeros(1, 3, 5).double())
     assert torch.equal(motion_subspace(frames, 0).remove(target), target)
 
 
-def test_rank_explains_the_variance_up_to_a_limit():
+def test_rank_explains_the_variance():
     torch.manual_seed(0)
     sizes = torch.tensor([10, 5, 1, 0.1]).double()
     frames = (torch.randn(500, 4).double() * sizes)[:, None]
     # 100 + 25 of 126 are 99 %, 100 alone 79 %
-    assert motion_subspace(frames).axes.shape[1] == 2
-    assert motion_subspace(frames, explained=0.7).axes.shape[1] == 1
-    assert motion_subspace(torch.randn(200, 2, 40)).axes.shape[1] == 32
+    for share, rank in ((0.95, 2), (0.7, 1), (0.999, 3), (1.0, 4)):
+        kept = motion_subspace(frames, 4).explaining(share)
+        assert int((kept.variances > 0).sum()) == rank
+        assert int((kept.axes != 0).any(dim=2).sum()) == rank
+    # what is not kept counts as well
+    assert int((motion_subspace(frames, 1).explaining(0.95).variances > 0).sum()) == 1
 
 
 def test_style_vectors_by_themselves():
@@ -252,9 +255,10 @@ def test_style_vectors_by_themselves():
     flat, round_ = torch.zeros(100, 6), torch.randn(100, 6)
     flat[:, 0] = torch.randn(100)
     frames = torch.stack((flat, round_), 1)
-    subspace = motion_subspace(frames, per_style=True)
+    subspace = motion_subspace(frames, 32, per_style=True)
     assert [int((v > 0).sum()) for v in subspace.variances] == [1, 6]
-    offset = subspace.remove(torch.ones(2, 6))
+    assert [int((v > 0).sum()) for v in subspace.explaining(0.5).variances] == [1, 3]
+    (offset,) = subspace.remove(torch.ones(1, 2, 6))
     torch.testing.assert_close(offset, torch.stack((torch.ones(6), torch.zeros(6))) *
                                (torch.arange(6) > 0), atol=1e-6, rtol=0)  # fmt: skip
 
@@ -263,11 +267,11 @@ def test_first_frame_as_reference():
     torch.manual_seed(0)
     blocks = list(rollout(generator_of(), 2, 100, source()))
     subspace = motion_subspace(torch.cat(blocks, 1).flatten(0, 1), 3)
-    target = torch.randn(4, 10)
-    moved = list(transfer(iter(blocks), target, subspace, ref="first", naive=True))
-    torch.testing.assert_close(moved[0][:, 0], target.expand(2, 4, 10))
+    targets = torch.randn(2, 4, 10)
+    moved = list(transfer(iter(blocks), targets, subspace.first(0), ref="first"))
+    torch.testing.assert_close(moved[0][:, 0], targets)
     offset = moved[1] - blocks[1]
-    torch.testing.assert_close(offset, (target - blocks[0][:, :1]).expand_as(offset))
+    torch.testing.assert_close(offset, (targets - blocks[0][:, 0])[:, None].expand_as(offset))
     assert moved[0].dtype == torch.float32
 
 

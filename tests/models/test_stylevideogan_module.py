@@ -8,6 +8,7 @@ import torch
 
 from vgbench.config.compose import compose
 from vgbench.errors import UsageError
+from vgbench.models.animation import Offset
 from vgbench.models.base import Clips
 from vgbench.models.checkpoint import build_model
 from vgbench.models.stylevideogan.config import StyleVideoGANConfig
@@ -29,7 +30,7 @@ SMALL = StyleVideoGANConfig(
     critic=CriticOptions(embed_widths=(8,), embed_dim=8, conv_channels=(8, 8)),
     training=TrainingOptions(frames=5, critic_steps=2, ema_kclips=0.01),
     identity=IdentityOptions(num_ws=4, w_dim=8),
-    offset=OffsetOptions(rank=3),
+    offset=OffsetOptions(max_rank=5),
     report_kclips=0.0,
 )
 
@@ -170,14 +171,14 @@ def test_offset_moves_the_motion_to_another_subject():
     model = fitted(generator=replace(SMALL.generator, head="linear"))
     own = model.sample(2, 9, [source(0), source(1)])
     photos = model.backend.synthesis(latents(2, seed=5) * 0.5)
-    (naive,) = model.animate(photos, 9, [source(0), source(1)], ref="first", naive=True)
+    (naive,) = model.animate(photos, 9, [source(0), source(1)], offset=Offset("first", 0))
     # The naive offset by the first frame starts at the photo itself, where nothing is clamped.
     torch.testing.assert_close(model.invert(photos), photos, rtol=0, atol=1e-5)
     torch.testing.assert_close(naive[:, :, 0], photos, rtol=0, atol=1e-4)
     assert naive.shape == own.shape
 
     # What the trick adds is orthogonal to the subject's motion, so that stays as it is.
-    axes = model.offset.subspace.axes[0]
+    axes = model.offset.subspace(Offset(rank=3)).axes[0]
     (moved,) = model.animate(photos, 9, [source(0), source(1)])
     assert not torch.allclose(moved, own, atol=1e-3)
 
@@ -186,3 +187,25 @@ def test_offset_moves_the_motion_to_another_subject():
         return model.backend.encode(frames).flatten(1) @ axes.T
 
     torch.testing.assert_close(along(moved), along(own), rtol=0, atol=1e-4)
+
+
+def test_directions_are_chosen_when_a_photograph_is_animated():
+    model = fitted()
+    torch.testing.assert_close(model.offset.mean, latents(200).mean(0))
+
+    def ranks(**choice):
+        axes = model.offset.subspace(Offset(**choice)).axes
+        return [int(group.any(dim=1).sum()) for group in axes]
+
+    # the latents move along 3 directions, of which 2 do not explain 95 %
+    assert ranks() == [3]
+    assert ranks(rank=5) == [3]
+    assert [ranks(rank=k) for k in (0, 1)] == [[0], [1]]
+    assert ranks(rank=1, per_style=True) == [1] * 4
+    assert ranks(per_style=True) == [3] * 4
+    with pytest.raises(UsageError, match="rank 6: the model keeps 5 directions, expected 0 to 5"):
+        ranks(rank=6)
+    with pytest.raises(UsageError, match="expected an integer >= 0"):
+        Offset(rank=-1)
+    with pytest.raises(UsageError, match="ref=last: expected one of mean, first"):
+        Offset("last")

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import os
 import signal
 
@@ -14,7 +15,7 @@ from vgbench.data.sources import open_dataset
 from vgbench.errors import DataError, PreemptedError
 from vgbench.models.checkpoint import load_model, read_checkpoint
 from vgbench.models.stylevideogan.latents import latent_moments
-from vgbench.training import latents
+from vgbench.training import callbacks, latents
 from vgbench.training.fit import Listener, fit
 from vgbench.training.run_folder import RunFolder
 from vgbench.video import to_model_range
@@ -80,7 +81,7 @@ def test_frames_are_encoded_once_for_many_runs(tmp_path):
     moments = latent_moments([ws])
     torch.testing.assert_close(model.generator.scale.mean, moments.mean.float())
     torch.testing.assert_close(model.sampler.scale.std, moments.std.float() + 1e-6)
-    assert model.offset.axes.any()
+    assert model.offset.joint.axes.any()
 
 
 def test_no_picture_is_read_once_all_are_encoded(tmp_path):
@@ -118,10 +119,34 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path):
     for part in ("state_dict", "optimizer_states"):
         assert states_equal(a[part], b[part]), part
 
-    rows = list(csv.DictReader(whole.metrics.open()))
-    wanted = {"phi", "spread", "diversity", "roughness", "roughness_data", "sigma_end"}
-    assert {f"report_{name}" for name in wanted} <= rows[0].keys()
-    assert {"wasserstein", "gradient_penalty", "phi"} <= rows[0].keys()
+
+REPORTED = {
+    "phi": (0, math.pi / 2),
+    "spread": (0, 10),
+    "diversity": (0, 10),
+    "roughness": (0, 100),
+    "roughness_data": (0, 100),
+    "sigma_start": (0, 10),
+    "sigma_end": (0, 10),
+    "repeating": (0, 1),
+}
+
+
+def test_what_the_losses_do_not_show_is_in_the_metrics(tmp_path, monkeypatch):
+    monkeypatch.setattr(callbacks, "_LOG_SECONDS", 0.0)
+    folder, _ = trained(tmp_path, "run", "budget.kclips=0.06")
+    rows = list(csv.DictReader(folder.metrics.open()))
+    assert {key[7:] for key in rows[0] if key.startswith("report_")} == set(REPORTED)
+    for name, (low, high) in REPORTED.items():
+        seen = [float(row[f"report_{name}"]) for row in rows if row[f"report_{name}"]]
+        # at 0, 20 and 40 clips; numbers that stand still are none of a generator that learns
+        assert len(seen) == 3, name
+        assert all(low <= value <= high for value in seen), name
+        assert len(set(seen)) > 1 or name == "repeating", name
+    trace = {"wasserstein", "gradient_penalty", "gradient_norm", "generator", "angle_penalty",
+             "phi", "displacement"}  # fmt: skip
+    for name in trace:
+        assert any(row[name] for row in rows), name
 
 
 def test_a_signal_while_frames_are_encoded_leaves_a_run_that_goes_on(tmp_path, monkeypatch):

@@ -171,7 +171,7 @@ def test_an_artefact_says_where_it_comes_from(whole):
 def test_another_run_starts_from_the_same_stages(whole, composed):
     heard = Heard()
     folder = staged(replace(composed, seed=5), whole / "second", heard)
-    names = [path.name for path in sorted((whole / "artefacts").iterdir(), reverse=True)]
+    names = [path.name for path in sorted((whole / "artefacts").glob("[!.]*"), reverse=True)]
     assert heard.states == [f"reused {name}" for name in names]
     assert set(heard.stages) == {"stage 3/3 coloured"}
     assert not (folder.path / "stages").exists()
@@ -254,6 +254,23 @@ def test_a_resumed_run_equals_an_uninterrupted_one(whole, composed, tmp_path, nu
             assert states_equal(a[part], b[part]), part
 
 
+def test_another_run_goes_on_with_a_stage_that_one_began(whole, composed, tmp_path):
+    with pytest.raises(PreemptedError):
+        staged(composed, tmp_path / "one", Heard(StopAfter(4, signal.SIGTERM)))
+    trained = []
+    heard = Heard(only("G3AN", lambda plan: StopAfter(8, signal.SIGTERM)(plan)))
+    heard.listener = replace(heard.listener, progress=lambda now: trained.append(now.clips_seen))
+    with pytest.raises(PreemptedError):
+        staged(replace(composed, seed=1), tmp_path / "two", heard)
+    assert trained == [8]  # one step more, not two
+    assert heard.said[0] == (
+        f"going on with the stage that {tmp_path / 'one' / 'stages' / '01-base'} began"
+    )
+    last = Path("stages", "01-base", "checkpoints", "last.ckpt")
+    states = [read_checkpoint(run / last) for run in (whole / "first", tmp_path / "two")]
+    assert states_equal(*(state["state_dict"] for state in states))
+
+
 def test_a_done_run_is_not_trained_again(whole, composed, tmp_path):
     shutil.copytree(whole / "first", tmp_path / "run")  # without its artefacts
     heard = Heard()
@@ -272,7 +289,7 @@ def test_a_finished_stage_without_its_artefact_is_only_published(whole, composed
     with pytest.raises(PreemptedError):
         staged(composed, tmp_path / "run", heard, resume=True)
     assert status(tmp_path / "run")[1] is None  # it stopped in the model itself
-    for path in (whole / "artefacts").iterdir():
+    for path in (whole / "artefacts").glob("[!.]*"):
         again = tmp_path / "artefacts" / path.name
         assert (again / WEIGHTS).read_bytes() == (path / WEIGHTS).read_bytes()
 
@@ -290,7 +307,7 @@ def test_divergence_in_a_stage(composed, tmp_path):
         staged(composed, tmp_path / "run", Heard(poison))
     assert f"{tmp_path / 'run'}/stages/01-base/checkpoints/last.ckpt" in str(caught.value)
     assert status(tmp_path / "run") == ("diverged", "01-base", 6)
-    assert not list((tmp_path / "artefacts").iterdir())
+    assert not list((tmp_path / "artefacts").glob("[!.]*"))
 
 
 def test_a_stage_that_another_run_trains_is_waited_for(whole, composed, tmp_path):
@@ -427,7 +444,7 @@ def test_a_full_disk_leaves_no_half_artefact(composed, tmp_path, monkeypatch):
     monkeypatch.setattr(artefacts, "save_file", full)
     with pytest.raises(CheckpointError, match="No space left on device"):
         staged(composed, tmp_path / "run")
-    assert not list((tmp_path / "artefacts").iterdir())
+    assert not list((tmp_path / "artefacts").glob("[!.]*"))
 
 
 def test_a_model_must_take_what_it_declares(composed, tmp_path):
@@ -459,7 +476,7 @@ def test_of_two_runs_at_once_one_trains_the_stages(tmp_path):
         assert sum(f"{name}: done, kept as" in text for text in said) == 1, said
     stages = [load_model(tmp_path / seed).provenance["stages"] for seed in ("0", "1")]
     assert stages[0] == stages[1]
-    assert len(list((tmp_path / "artefacts").iterdir())) == 2
+    assert len(list((tmp_path / "artefacts").glob("[!.]*"))) == 2
 
 
 @pytest.mark.slow
@@ -508,7 +525,7 @@ def test_processes_that_share_batches_share_stages(whole, tmp_path):
         subprocess.Popen(command, env={**environment, "LOCAL_RANK": rank}) for rank in ("1", "0")
     ]
     assert [process.wait(240) for process in processes] == [0, 0]
-    names = [{path.name for path in (p / "artefacts").iterdir()} for p in (whole, tmp_path)]
+    names = [{path.name for path in (p / "artefacts").glob("[!.]*")} for p in (whole, tmp_path)]
     assert len(names[0] & names[1]) >= 1  # the first stage has the same key, however it is trained
     one, two = (load_model(p).state_dict() for p in (whole / "first", tmp_path / "run"))
     for name, value in one.items():

@@ -86,9 +86,10 @@ def test_provenance_is_of_the_source_file(files, tmp_path):
     blob = subprocess.run(
         ["git", "hash-object", data], capture_output=True, text=True, check=True
     ).stdout.strip()
-    assert installed.git_blob_sha1 == blob
-    assert installed.sha256 == hashlib.sha256(data.read_bytes()).hexdigest()
-    assert (installed.source, installed.size) == (data.name, 50_818_176)
+    (file,) = installed.files
+    assert file.git_blob_sha1 == blob
+    assert file.sha256 == hashlib.sha256(data.read_bytes()).hexdigest()
+    assert (file.name, file.size) == (data.name, 50_818_176)
     assert json.loads((tmp_path / "i3d-k400.json").read_text()) == dataclasses.asdict(installed)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["i3d-k400.json", "i3d-k400.safetensors"]
 
@@ -187,6 +188,9 @@ def test_list_shows_what_is_installed(files, tmp_path):
         "i3d-k400-imagenet": None,
         "inception-2015": None,
         "resnext101-k400": None,
+        "lpips-alex": None,
+        "lpips-vgg": None,
+        "arcface": None,
     }
     installed = store.import_weights("i3d-k400", files[0])
     assert {e.name: got for e, got in store.list_weights()}["i3d-k400"] == installed
@@ -233,7 +237,7 @@ def test_verify_reads_everything_and_identifies_afresh(tiny):
         store.verify("tiny")
     installed = store.import_weights("tiny", file)
     assert store.verify("small") == installed
-    known = KnownFile("the file", official=True, sha256_prefix=installed.sha256[:8])
+    known = KnownFile("the file", official=True, sha256_prefix=installed.files[0].sha256[:8])
     later = WeightStore(store.folder, {"tiny": dataclasses.replace(TINY, files=(known,))})
     assert later.verify("tiny").identity == "official"
     path = store.folder / "tiny.safetensors"
@@ -243,7 +247,7 @@ def test_verify_reads_everything_and_identifies_afresh(tiny):
 
 
 def test_convert_writes_our_names_and_installs_nothing(files, tmp_path):
-    layout = convert("rgb_scratch", files[1], tmp_path / "new.safetensors")
+    layout = convert("rgb_scratch", files[1:2], tmp_path / "new.safetensors")
     assert layout == "stylegan-v (torchscript)"
     tensors = load_file(tmp_path / "new.safetensors")
     assert tensors_sha256(tensors) == tensors_sha256(i3d_state())
@@ -256,7 +260,7 @@ def test_convert_writes_our_names_and_installs_nothing(files, tmp_path):
 def test_convert_refuses_other_targets(tiny, tmp_path, target):
     (tmp_path / "there.safetensors").write_bytes(b"precious")
     with pytest.raises(UsageError, match="expected the name of a new file"):
-        convert("tiny", tiny[1], tmp_path / target, {"tiny": TINY})
+        convert("tiny", tiny[1:], tmp_path / target, {"tiny": TINY})
     assert (tmp_path / "there.safetensors").read_bytes() == b"precious"
 
 

@@ -19,11 +19,13 @@ from tests.weights.stylegan_made import (
 )
 from vgbench.errors import CheckpointError, WeightsError
 from vgbench.models.checkpoint import build_model
+from vgbench.models.image_stage import load_inversion, load_part
 from vgbench.nn.encoder.inversion import WEncoder, WPlusEncoder
 from vgbench.nn.encoder.latent_space import LatentSpace
 from vgbench.nn.encoder.options import BackboneSize
 from vgbench.registry import MODELS
-from vgbench.types import record
+from vgbench.training.artefacts import foreign_record, given_stage, write_artefact
+from vgbench.types import Stage, record
 from vgbench.weights.stylegan_convert import convert_networks
 
 TOLERANCE = 2e-5
@@ -211,10 +213,11 @@ def inverted(made, size=32):
         record(MODELS.get("stylegan2-frames"), SMALL["stylegan2-frames"]), made.spec, 0
     )
     num_ws = image_model.sampler.num_ws
-    is_wide = made.options["latent_space"] == "wplus"
-    body = BackboneSize(made.options["base_width"], made.options["units"])
+    options = made.options["encoder"]
+    body = BackboneSize(options["base_width"], options["units"])
+    is_wide = options["latent_space"] == "wplus"
     encoder = WPlusEncoder(body, size, num_ws, 12) if is_wide else WEncoder(body, 12)
-    for part, network in (("generator", image_model.sampler), ("encoder", encoder)):
+    for part, network in (("image", image_model.sampler), ("encoder", encoder)):
         own = {k.removeprefix(f"{part}."): v for k, v in made.weights.items() if k.startswith(part)}
         network.load_state_dict(own)
     images = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(3))
@@ -233,13 +236,14 @@ def test_psp(tmp_path, center):
     rest = {} if center == "absent" else {"latent_avg": rows}
     torch.save(psp_file(model, encoder, **rest), tmp_path / "a.pt")
     made = convert_networks("inversion", tmp_path / "a.pt")
-    assert made.options == {"latent_space": "wplus", "base_width": 16, "units": (1, 2, 1, 1)}
+    sizes = {"base_width": 16, "units": (1, 2, 1, 1), "resolution": 0}
+    assert made.options["encoder"] == {"latent_space": "wplus", **sizes}
     assert made.source["layout"] == "psp"
     styles, images = inverted(made)
     expected = encoder(images) + (0 if center == "absent" else rows)
     torch.testing.assert_close(styles, expected, rtol=0, atol=TOLERANCE)
     if center == "alike":
-        assert torch.equal(made.weights["generator.mapping.w_avg"], average)
+        assert torch.equal(made.weights["image.mapping.w_avg"], average)
         assert_same(convert_networks("stylegan2-frames", tmp_path / "a.pt"), model)
 
 
@@ -249,18 +253,45 @@ def test_psp_of_one_style(tmp_path):
     average = model.sampler.mapping.w_avg
     torch.save(psp_file(model, encoder, latent_avg=average[None]), tmp_path / "a.pt")
     made = convert_networks("inversion", tmp_path / "a.pt")
-    assert made.options["latent_space"] == "w"
+    assert made.options["encoder"]["latent_space"] == "w"
     styles, images = inverted(made)
     expected = (encoder(images) + average)[:, None].expand_as(styles)
     torch.testing.assert_close(styles, expected, rtol=0, atol=TOLERANCE)
 
 
-def test_psp_of_images_larger_than_its_encoder_reads(tmp_path):
+def started(made, folder, **encoder):
+    """Returns the inversion that starts from converted networks, as a run would have it."""
+    if not folder.exists():
+        record_ = foreign_record(made.model, made.options, made.spec, made.source)
+        write_artefact(folder, made.weights, record_)
+    given = {**made.options, "encoder": {**made.options["encoder"], **encoder}}
+    config = record(MODELS.get("inversion"), given)
+    ready = given_stage(Stage("inversion", "inversion", config), folder, made.spec)
+    model = build_model(config, made.spec, seed=5).eval()
+    load_part(model.generator.generator, ready.load(), "image")
+    load_inversion(model.generator, ready.load())
+    return model
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("is_wide", [True, False])
+def test_psp_of_images_larger_than_its_encoder_reads(tmp_path, is_wide, monkeypatch):
+    monkeypatch.setattr("vgbench.weights.stylegan_convert._PSP_SIDE", 16)
     model = image_gan("stylegan2-frames", 32)
-    encoder = made_encoder(WPlusEncoder, 16, model.sampler.num_ws)
-    torch.save(psp_file(model, encoder), tmp_path / "a.pt")
-    notes = convert_networks("inversion", tmp_path / "a.pt").source["notes"]
-    assert notes[-1] == "the encoder reads images of 16x16, the generator makes them of 32x32"
+    sizes = (16, model.sampler.num_ws) if is_wide else ()
+    encoder = made_encoder(WPlusEncoder if is_wide else WEncoder, *sizes)
+    average = model.sampler.mapping.w_avg
+    torch.save(psp_file(model, encoder, latent_avg=average[None]), tmp_path / "a.pt")
+    made = convert_networks("inversion", tmp_path / "a.pt")
+    assert made.options["encoder"]["resolution"] == 16
+    found = started(made, tmp_path / "psp")
+    images = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(3))
+    small = images.unflatten(3, (16, 2)).unflatten(2, (16, 2)).mean(dim=(3, 5))
+    offsets = encoder(small) if is_wide else encoder(small)[:, None]
+    styles = found.generator.encode(images)
+    torch.testing.assert_close(styles, (offsets + average).expand_as(styles), rtol=0, atol=1e-5)
+    with pytest.raises(CheckpointError, match=r"encoder.resolution=16 \(expected 0\)"):
+        started(made, tmp_path / "psp", resolution=0)
 
 
 def test_files_without_a_whole_encoder(tmp_path):

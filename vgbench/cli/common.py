@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,16 @@ import click
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from vgbench.registry import Registry
+
+MAX_SIZE = click.option(
+    "--max-size",
+    type=click.FloatRange(min=0, min_open=True),
+    default=20.0,
+    show_default=True,
+    help="MB of an HTML page; beyond, its videos lie in a folder assets beside it.",
+)
 
 
 def data_dir(given: str | None = None) -> Path:
@@ -43,6 +54,14 @@ def artefacts_dir() -> Path:
     return runs_dir() / "artefacts"
 
 
+def registries() -> "list[Registry[Any]]":
+    """Returns what packages may add to: models, data sets, extractors, protocols, launchers."""
+    from vgbench.metrics.protocol import PROTOCOLS
+    from vgbench.registry import DATASETS, EXTRACTORS, LAUNCHERS, MODELS
+
+    return [MODELS, DATASETS, EXTRACTORS, PROTOCOLS, LAUNCHERS]
+
+
 def is_launched() -> bool:
     """Returns whether this process is one of several, started by `vgbench run` or torchrun."""
     return "LOCAL_RANK" in os.environ
@@ -58,6 +77,23 @@ def option(name: str) -> Any:
     context = click.get_current_context(silent=True)
     root = context.find_root().obj if context else None
     return (root or {}).get(name, False)
+
+
+def video_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds `--fps` and `--scale`, of commands that write videos."""
+    scale = click.option(
+        "--scale",
+        type=click.IntRange(1),
+        default=1,
+        show_default=True,
+        help="Repeat every pixel this often.",
+    )
+    fps = click.option(
+        "--fps",
+        type=click.FloatRange(0, min_open=True),
+        help="Frames per second (default: the data set's).",
+    )
+    return fps(scale(command))
 
 
 def console() -> "Console":

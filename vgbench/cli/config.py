@@ -102,13 +102,14 @@ def _model_rows(schema: type[Any]) -> list[tuple[str, Any, str, str]]:
 def _schema(word: str) -> tuple[str, type[Any]]:
     from vgbench.config.schema import GROUPS, StagesConfig
     from vgbench.errors import UsageError
-    from vgbench.registry import DATASETS, MODELS
+    from vgbench.registry import DATASETS, LAUNCHERS, MODELS
 
     group, _, name = word.partition("=")
-    if name and group in ("model", "dataset"):
-        return group, (MODELS if group == "model" else DATASETS).get(name)
+    named = {"model": MODELS, "dataset": DATASETS, "launcher": LAUNCHERS}
+    if name and group in named:
+        return group, named[group].get(name)
     groups = {**GROUPS, "stages": StagesConfig}
     if group in groups:
         return group, groups[group]
-    accepted = ", ".join(["model=NAME", "dataset=NAME", *groups])
+    accepted = ", ".join([*(f"{group}=NAME" for group in named), *groups])
     raise UsageError(f"'{word}' is no group of options; accepted: {accepted}")

@@ -1,5 +1,9 @@
 """`vgbench eval`: measure a checkpoint or a folder of videos."""
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -43,6 +47,7 @@ def evaluate(checkpoint: Path | None, **options: Any) -> None:
       vgbench eval --explain --protocol fvd16/styleganv
     """
     from vgbench.errors import UsageError
+    from vgbench.report.rows import as_record
 
     if options["explain"]:
         _explain(checkpoint, options)
@@ -53,16 +58,22 @@ def evaluate(checkpoint: Path | None, **options: Any) -> None:
             "  e.g. vgbench eval runs/g3an-shapes-20260101-1a2b"
         )
     with _processes() as rank:
-        rows, output = _evaluate(checkpoint, options)
+        rows, output = measured(checkpoint, options)
         if rank == 0:
-            _store(rows, output)
+            store(rows, output)
+            if common.option("as_json"):
+                common.emit_json([as_record(row) for row in rows])
 
 
-def _evaluate(
+def measured(
     checkpoint: Path | None, options: dict[str, Any]
 ) -> "tuple[list[LeaderboardRow], Path]":
-    from dataclasses import replace
+    """Returns the rows of a checkpoint or of a folder of videos, and the file that they belong in.
 
+    Args:
+        checkpoint: What is measured, unless the options name a folder of videos.
+        options: Those of the command, by the names of its parameters.
+    """
     from vgbench.cli.progress import stage_listener
     from vgbench.evaluation import evaluate as measure
     from vgbench.models.checkpoint import find_checkpoint, read_checkpoint
@@ -152,8 +163,6 @@ def _batch(given: str) -> 'int | Literal["auto"]':
 
 
 def _noted(row: "LeaderboardRow", note: str) -> "LeaderboardRow":
-    from dataclasses import replace
-
     return replace(row, note="; ".join(filter(None, (row.note, note))))
 
 
@@ -167,10 +176,9 @@ def _default_output(fake: Path, protocols: list[str], seed: int) -> Path:
     return folder / "eval" / f"{ids}-{name}-s{seed}.json"
 
 
-def _store(rows: "list[LeaderboardRow]", output: Path) -> None:
-    from dataclasses import asdict
-
-    from vgbench.report.rows import to_json
+def store(rows: "list[LeaderboardRow]", output: Path) -> None:
+    """Writes the rows of one evaluation and shows them."""
+    from vgbench.report.row_files import to_json
     from vgbench.training.checkpoint_io import write_atomically
 
     write_atomically(output, lambda file: file.write(to_json(rows).encode()))
@@ -184,8 +192,6 @@ def _store(rows: "list[LeaderboardRow]", output: Path) -> None:
         if row.note:
             console.print(f"  note: {_escape(row.note)}")
     console.print(f"stored in {output}")
-    if common.option("as_json"):
-        common.emit_json([asdict(row) for row in rows])
 
 
 def _escape(text: str) -> str:
@@ -194,23 +200,19 @@ def _escape(text: str) -> str:
     return escape(text)
 
 
-def _processes() -> Any:
-    """Joins the other processes of torchrun for the duration; yields this one's rank."""
-    import os
-    from contextlib import contextmanager
+@contextmanager
+def _processes() -> Iterator[int]:
+    """Joins the other processes of torchrun for the duration; yields this one's number."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield 0
+        return
+    import torch
 
-    @contextmanager
-    def joined() -> Any:
-        if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-            yield 0
-            return
-        import torch
-
-        backend = "nccl" if torch.cuda.is_available() else "gloo"
-        torch.distributed.init_process_group(backend)
-        try:
-            yield torch.distributed.get_rank()
-        finally:
-            torch.distributed.destroy_process_group()
-
-    return joined()
+    on_gpu = torch.cuda.is_available()
+    if on_gpu:
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    torch.distributed.init_process_group("nccl" if on_gpu else "gloo")
+    try:
+        yield torch.distributed.get_rank()
+    finally:
+        torch.distributed.destroy_process_group()

@@ -11,12 +11,15 @@ from vgbench.cli import common
 @click.argument(
     "kind",
     type=click.Choice(
-        ["models", "datasets", "metrics", "protocols", "extractors", "plugins", "artefacts"]
+        [
+            *("models", "datasets", "metrics", "protocols", "extractors", "launchers"),
+            *("plugins", "artefacts"),
+        ]
     ),
 )
 @click.option("--data-dir", help="Folder of prepared data sets.")
 def ls(kind: str, data_dir: str | None) -> None:
-    """List models, datasets, metrics, protocols, extractors, plugins or artefacts.
+    """List models, datasets, metrics, protocols, extractors, launchers, plugins or artefacts.
 
     Artefacts are finished stages of runs, which other runs start from.
 
@@ -32,6 +35,7 @@ def ls(kind: str, data_dir: str | None) -> None:
         "metrics": _metrics,
         "protocols": _protocols,
         "extractors": _extractors,
+        "launchers": _launchers,
         "plugins": _plugins,
         "artefacts": _artefacts,
     }[kind]()
@@ -99,14 +103,19 @@ def _inputs(extractor: Any) -> str:
     return ", ".join(getattr(extractor, "inputs", ())) or str(extractor.preprocess_id)
 
 
+def _launchers() -> list[dict[str, Any]]:
+    from vgbench.registry import LAUNCHERS
+
+    return [
+        {"launcher": name, "options": f"vgbench config options launcher={name}"}
+        for name in LAUNCHERS.load_all()
+    ]
+
+
 def _plugins() -> list[dict[str, Any]]:
     from dataclasses import asdict
 
-    from vgbench.metrics.protocol import PROTOCOLS
-    from vgbench.registry import DATASETS, EXTRACTORS, MODELS
-
-    registries: list[Any] = [MODELS, DATASETS, EXTRACTORS, PROTOCOLS]
-    return [asdict(plugin) for registry in registries for plugin in registry.plugins()]
+    return [asdict(plugin) for registry in common.registries() for plugin in registry.plugins()]
 
 
 def _artefacts() -> list[dict[str, Any]]:

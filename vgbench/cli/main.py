@@ -17,10 +17,12 @@ _COMMANDS = {
     "sample": ("vgbench.cli.sample:sample", "Write videos, strips or grids from a checkpoint."),
     "animate": ("vgbench.cli.animate:animate", "Make a photograph the start of a video."),
     "leaderboard": ("vgbench.cli.leaderboard:leaderboard", "Show or export measured rows."),
+    "compare": ("vgbench.cli.compare:compare", "Show what differs between two runs."),
     "data": ("vgbench.cli.data.group:data", "Prepare, inspect and list data sets."),
     "weights": ("vgbench.cli.weights:weights", "Fetch, import and verify pretrained weights."),
     "config": ("vgbench.cli.config:config", "Show options and their values."),
     "ls": ("vgbench.cli.ls:ls", "List models, datasets, metrics, protocols, plugins."),
+    "plugin": ("vgbench.cli.plugin:plugin", "Check what installed packages add."),
     "doctor": ("vgbench.cli.doctor:doctor", "Show what vgbench finds on this machine."),
 }
 _BUG_HINT = "this is a bug in vgbench; please report it with the lines above"

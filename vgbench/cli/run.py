@@ -1,9 +1,6 @@
-"""`vgbench run`: train a method on a data set."""
+"""`vgbench run`: train a method on a data set, or every point of a sweep."""
 
-import os
-import signal
-import subprocess
-import sys
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +11,7 @@ from vgbench.cli import common
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from vgbench.cli.begin import Start
     from vgbench.config.schema import RunConfig
     from vgbench.training.fit import Listener, Plan, StageState
     from vgbench.training.run_folder import RunFolder
@@ -21,9 +19,16 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("overrides", nargs=-1, metavar="model=NAME dataset=NAME [key=value ...]")
-@click.option("-m", "--multirun", is_flag=True, help="Run every point of a sweep, one by one.")
+@click.option(
+    "-m", "--multirun", is_flag=True, help="Run every point of a sweep: a=1,2 b=range(3)."
+)
+@click.option("--jobs", type=click.IntRange(1), help="Points at a time (default: 1).")
+@click.option("--keep-going", is_flag=True, help="Finish the other points after a failure.")
+@click.option("--eval", "measure", is_flag=True, help="Then measure the untrained and last model.")
 @click.option("--resume", type=click.Path(path_type=Path), help="Continue the run in this folder.")
-@click.option("--run-dir", type=click.Path(path_type=Path), help="Folder of the new run.")
+@click.option("--run-dir", type=click.Path(path_type=Path), help="Folder of the run, or the sweep.")
+@click.option("--continue", "go_on", is_flag=True, help="Go on with what is in --run-dir.")
+@click.option("--submit", is_flag=True, help="With launcher=NAME: hand the job over to it.")
 @click.option("--dry-run", is_flag=True, help="Show the resolved options and stop.")
 @click.option("--data-dir", help="Folder of prepared data sets.")
 @click.option(
@@ -37,76 +42,56 @@ def run(overrides: tuple[str, ...], **options: Any) -> None:
       vgbench run model=g3an dataset=shapes
       vgbench run model=g3an dataset=clips budget=paper model.channels=32 seed=1
       vgbench run --resume runs/g3an-shapes-20260101-1a2b
+      vgbench run -m model=g3an,styleganv dataset=shapes seed=range(3) --eval
     """
-    words = list(overrides)
-    if options["multirun"]:
-        _sweep(words, options)
-        return
-    folder: RunFolder | None
-    if options["resume"]:
-        config, folder, words = _resumed(words, options)
-    else:
-        config = _compose(words, options)
-        folder = None if options["dry_run"] else _new_folder(config, options["run_dir"])
-    if folder is None or options["dry_run"]:
-        from vgbench.config.store import to_yaml
+    from vgbench.cli.begin import start_of
+    from vgbench.cli.sweep import is_sweep, sweep
 
-        click.echo(to_yaml(config), nl=False)
+    words = list(overrides)
+    if is_sweep(words, options):
+        sweep(words, options)
         return
-    if config.trainer.devices > 1 and not common.is_launched():
+    if options["dry_run"]:
+        _show(words, options)
+        return
+    start = start_of(words, options)
+    if start.config.trainer.devices > 1 and not common.is_launched():
         from vgbench.cli.launch import launch
 
-        raise click.exceptions.Exit(launch(config.trainer.devices, folder.path))
-    _prepare_process(config)
+        code = launch(start.config.trainer.devices, start.folder.path)
+        raise click.exceptions.Exit(code)
+    _train(start, bool(options["measure"]))
+
+
+def _show(words: list[str], options: dict[str, Any]) -> None:
+    from vgbench.cli.begin import compose, start_of
+    from vgbench.config.store import to_yaml
+
+    config = start_of(words, options).config if options["resume"] else compose(words, options)
+    click.echo(to_yaml(config), nl=False)
+
+
+def _train(start: "Start", measure: bool) -> None:
+    """Trains in this process, alone or as one of several."""
+    from vgbench.cli.begin import held
+    from vgbench.cli.measure import measure_run
     from vgbench.training.stages import run as run_stages
 
-    listener = _listener(config, folder, words)
-    artefacts = common.artefacts_dir()
-    run_stages(config, folder, words, listener, artefacts, resume=bool(options["resume"]))
-    common.console().print(f"done; measure it with\n  vgbench eval {folder.path}")
+    config, folder, words = start.config, start.folder, start.words
+    console = common.console()
+    _prepare_process(config)
+    with held(start) as how:
+        if how == "done":
+            console.print(f"{folder.path} is trained already", markup=False)
+        else:
+            listener, artefacts = _listener(config, folder, words), common.artefacts_dir()
+            run_stages(config, folder, words, listener, artefacts, resume=how == "resume")
+        if measure:
+            measure_run(folder.path, config)
+        else:
+            console.print(f"done; measure it with\n  vgbench eval {folder.path}")
     if common.option("as_json") and common.is_first():
         common.emit_json({"run_dir": str(folder.path), "checkpoint": str(folder.last)})
-
-
-def _compose(words: list[str], options: dict[str, Any]) -> "RunConfig":
-    from vgbench.config.compose import compose
-    from vgbench.metrics.protocol import get_protocol
-
-    config = compose(words, common.data_dir(options["data_dir"]), options["config_dir"])
-    for name in (
-        *config.protocol.names,
-        config.protocol.watched,
-    ):  # a typo would only show after training
-        get_protocol(name)
-    return config
-
-
-def _new_folder(config: "RunConfig", path: Path | None) -> "RunFolder":
-    from vgbench.errors import UsageError
-    from vgbench.training.run_folder import RunFolder, new_run_path
-
-    # The processes of a run on several devices write where the one that started them says.
-    given = path or os.environ.get("VGBENCH_RUN_DIR")
-    if given and not common.is_first():
-        return RunFolder(Path(given), writes=False)
-    if common.is_launched() and not given:
-        raise UsageError("under torchrun the processes need one folder: give --run-dir")
-    return RunFolder.new(Path(given) if given else new_run_path(common.runs_dir(), config))
-
-
-def _resumed(
-    words: list[str], options: dict[str, Any]
-) -> tuple["RunConfig", "RunFolder", list[str]]:
-    from vgbench.config.store import resumed
-    from vgbench.models.checkpoint import find_checkpoint
-    from vgbench.training.run_folder import RunFolder
-
-    folder = RunFolder.open(options["resume"], writes=common.is_first())
-    saved, all_words = folder.config(), [*folder.overrides(), *words]
-    if not saved.model.stages():  # a run with stages may have stopped before the model's own start
-        find_checkpoint(folder.path)
-    config = resumed(saved, _compose(all_words, options)) if words else saved
-    return config, folder, all_words
 
 
 def _prepare_process(config: "RunConfig") -> None:
@@ -120,27 +105,9 @@ def _prepare_process(config: "RunConfig") -> None:
         torch.set_num_threads(config.trainer.threads)
 
 
-def _sweep(words: list[str], options: dict[str, Any]) -> None:
-    from vgbench.config.sweep import expand
-    from vgbench.errors import UsageError
-
-    if options["resume"] or options["run_dir"]:
-        raise UsageError("-m starts new runs; it takes neither --resume nor --run-dir")
-    points = expand(words)
-    for point in points:
-        _compose(point, options)  # every point is checked before the first one starts
-    shared = [f"--data-dir={options['data_dir']}"] if options["data_dir"] else []
-    shared += [f"--config-dir={options['config_dir']}"] if options["config_dir"] else []
-    shared += ["--dry-run"] if options["dry_run"] else []
-    for number, point in enumerate(points, start=1):
-        click.echo(f"[{number}/{len(points)}] {' '.join(point)}", err=True)
-        command = [sys.executable, "-m", "vgbench", "run", *shared, *point]
-        code = subprocess.run(command, check=False).returncode
-        if code != 0:
-            raise click.exceptions.Exit(code if code > 0 else 128 + signal.Signals(-code))
-
-
 def _listener(config: "RunConfig", folder: "RunFolder", words: list[str]) -> "Listener":
+    from rich.markup import escape
+
     from vgbench.cli.progress import progress_listener
     from vgbench.training.fit import Listener
 
@@ -148,7 +115,7 @@ def _listener(config: "RunConfig", folder: "RunFolder", words: list[str]) -> "Li
 
     def overview(plan: "Plan", stages: "Sequence[StageState]") -> None:
         first_screen(console, config, folder, plan, stages)
-        console.print(f"[bold]repeat[/bold]   vgbench run {' '.join(words)}")
+        console.print(f"[bold]repeat[/bold]   vgbench run {escape(shlex.join(words))}")
 
     tell = progress_listener(console, config.trainer.log_seconds)
     return Listener(overview=overview, progress=tell, message=console.print)

@@ -42,14 +42,7 @@ _TIMES_PER_FRAME = 8  # at which the codes of a trajectory are computed
     type=click.Path(path_type=Path),
     help="Render by this image GAN, which was finetuned from the model's own (style-transfer).",
 )
-@click.option("--fps", type=float, help="Frames per second (default: the data set's).")
-@click.option(
-    "--scale",
-    type=click.IntRange(1),
-    default=1,
-    show_default=True,
-    help="Repeat every pixel this often.",
-)
+@common.video_options
 @click.option(
     "-o",
     "--output",

@@ -60,21 +60,25 @@ def fetch(name: str, url: str, weights_dir: str | None) -> None:
 
 @weights.command("import")
 @click.argument("name")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument(
+    "files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path)
+)
 @_weights_dir
-def import_(name: str, file: Path, weights_dir: str | None) -> None:
+def import_(name: str, files: tuple[Path, ...], weights_dir: str | None) -> None:
     """Check FILE, convert it and install it as NAME. Nothing in FILE is executed.
 
     FILE is a PyTorch state dict, a TorchScript archive, a safetensors file, or the .index file
-    of a TensorFlow checkpoint (its data file beside it).
+    of a TensorFlow checkpoint (its data file beside it). Where the parts of a network are
+    published in several files, name all of them.
 
     \b
     Examples:
       vgbench weights import i3d-k400 ~/kinetics-i3d/data/checkpoints/rgb_scratch/model.ckpt.index
       vgbench weights import inception-2015 pt_inception-2015-12-05-6726825d.pth
+      vgbench weights import lpips-vgg vgg16-397923af.pth vgg.pth
     """
     store = _store(weights_dir)
-    _report(store, store.import_weights(name, file))
+    _report(store, store.import_weights(name, *files))
 
 
 @weights.command()
@@ -108,9 +112,11 @@ def verify(names: tuple[str, ...], weights_dir: str | None) -> None:
 
 @weights.command()
 @click.argument("name")
-@click.argument("source", type=click.Path(path_type=Path))
+@click.argument(
+    "sources", metavar="SOURCE...", nargs=-1, required=True, type=click.Path(path_type=Path)
+)
 @click.argument("target", type=click.Path(path_type=Path))
-def convert(name: str, source: Path, target: Path) -> None:
+def convert(name: str, sources: tuple[Path, ...], target: Path) -> None:
     """Write what SOURCE holds, under vgbench's names, to TARGET. Nothing in SOURCE is executed.
 
     NAME is one of `vgbench weights list`, SOURCE is as for `import`, and TARGET becomes a
@@ -127,7 +133,9 @@ def convert(name: str, source: Path, target: Path) -> None:
     from vgbench.weights.stylegan_convert import MODELS_OF_FILES
 
     if name in MODELS_OF_FILES:
-        _convert_networks(name, source, target)
+        if len(sources) > 1:
+            raise UsageError(f"'{name}' comes in one file, {len(sources)} were given")
+        _convert_networks(name, sources[0], target)
         return
     from vgbench.registry import unknown_name_text
     from vgbench.weights.catalog import read_catalog
@@ -138,7 +146,7 @@ def convert(name: str, source: Path, target: Path) -> None:
     if name not in (*known, *(alias for entry in catalog.values() for alias in entry.aliases)):
         text = unknown_name_text("weight", name, known)
         raise UnknownNameError(text.replace("vgbench ls weights", "vgbench weights convert -h"))
-    layout = convert_file(name, source, target)
+    layout = convert_file(name, sources, target)
     if common.option("as_json"):
         common.emit_json({"target": str(target), "layout": layout})
     else:
@@ -169,10 +177,11 @@ def _convert_networks(name: str, source: Path, target: Path) -> None:
 
 def _changed_options(made: "Converted") -> dict[str, Any]:
     """Returns the options that are not the defaults of their model."""
+    from vgbench.models.identity import changed_options
     from vgbench.registry import MODELS
+    from vgbench.types import record
 
-    default = vars(MODELS.get(made.model)()) if made.model in MODELS else {}
-    return {k: v for k, v in made.options.items() if k not in default or v != default[k]}
+    return changed_options(record(MODELS.get(made.model), made.options))
 
 
 @weights.command("list")
@@ -205,8 +214,10 @@ def _report(store: "WeightStore", installed: "Installed") -> None:
     click.echo(f"installed {installed.name} in {store.folder}")
     click.echo(f"  identity  {installed.identity} ({installed.matched})")
     click.echo(f"  layout    {installed.layout}")
-    click.echo(f"  git blob  {installed.git_blob_sha1}")
-    click.echo(f"  sha256    {installed.sha256}")
+    for file in installed.files:
+        click.echo(f"  file      {file.name}, {file.size} bytes")
+        click.echo(f"  git blob  {file.git_blob_sha1}")
+        click.echo(f"  sha256    {file.sha256}")
     click.echo(f"  tensors   {installed.tensors_sha256}")
 
 

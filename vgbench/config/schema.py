@@ -34,18 +34,18 @@ class BudgetConfig:
             if getattr(self, key) <= 0:
                 raise UsageError(f"budget.{key}={getattr(self, key)}: expected a positive number")
 
-    def share(self, devices: int) -> int:
-        """Returns the clips per step of each device.
+    def share(self, processes: int) -> int:
+        """Returns the clips per step of each of several processes.
 
         Raises:
             UsageError: If they cannot share a batch equally.
         """
-        if self.batch_size % devices:
+        if self.batch_size % processes:
             raise UsageError(
-                f"budget.batch_size={self.batch_size}: {devices} devices cannot share it equally; "
-                f"expected a multiple of trainer.devices={devices}"
+                f"budget.batch_size={self.batch_size}: {processes} devices cannot share it "
+                f"equally; expected a multiple of {processes}"
             )
-        return self.batch_size // devices
+        return self.batch_size // processes
 
 
 @dataclass(frozen=True)
@@ -54,21 +54,26 @@ class TrainerConfig:
 
     Attributes:
         accelerator: One of `ACCELERATORS`.
-        devices: Number of devices, one process each; they share every batch equally.
+        devices: Number of devices of each machine, one process each; all share every batch equally.
+        nodes: Number of machines; of more than one, torchrun starts the processes.
         precision: One of `PRECISIONS`, e.g. `32-true`, `bf16-mixed`.
         threads: CPU threads; 0 leaves torch's choice.
         keep_memory: Apply the allocator setting of `vgbench.runtime.keep_memory` on CPU runs.
         log_seconds: Seconds between plain progress lines where there is no terminal.
         allow_data_change: A resumed run may go on with another data set or seed.
+        weights_dir: Folder of the weights that losses need (default: `VGBENCH_WEIGHTS_DIR`, or
+            `~/.cache/vgbench/weights`).
     """
 
     accelerator: str = "auto"
     devices: int = 1
+    nodes: int = 1
     precision: str = "32-true"
     threads: int = 0
     keep_memory: bool = True
     log_seconds: float = 30.0
     allow_data_change: bool = False
+    weights_dir: str = ""
 
     def __post_init__(self) -> None:
         for key, accepted in (("accelerator", ACCELERATORS), ("precision", PRECISIONS)):
@@ -76,8 +81,14 @@ class TrainerConfig:
                 raise UsageError(
                     f"trainer.{key}={getattr(self, key)}: expected one of {', '.join(accepted)}"
                 )
-        if self.devices < 1:
-            raise UsageError(f"trainer.devices={self.devices}: expected 1 or more")
+        for key in ("devices", "nodes"):
+            if getattr(self, key) < 1:
+                raise UsageError(f"trainer.{key}={getattr(self, key)}: expected 1 or more")
+
+    @property
+    def processes(self) -> int:
+        """Number of processes that train together."""
+        return self.devices * self.nodes
 
 
 @dataclass(frozen=True)
@@ -176,7 +187,7 @@ class RunConfig:
     deterministic: bool = False
 
     def __post_init__(self) -> None:
-        self.budget.share(self.trainer.devices)
+        self.budget.share(self.trainer.processes)
 
 
 # The groups with a fixed schema; `model` and `dataset` have one per name.

@@ -54,22 +54,29 @@ def eval_clips(
     Raises:
         UsageError: If there is no such order.
     """
-    if order not in get_args(Order):
-        raise UsageError(f"order='{order}': choose from {', '.join(get_args(Order))}")
     if isinstance(source, EndlessSource):
         source, draw = source.redraw(draw), 0
-    if order == "random":
-        turns = _random_turns(source, policy.min_frames, seed, draw)
-    elif order == "cycle":
-        turns = _cycled_turns(source, policy.min_frames, seed)
-    else:
-        long_enough = _long_enough(source, policy.min_frames, _ordered(source, order, seed))
-        turns = ((video, 0) for video in long_enough)
+    turns = _turns(source, policy, order, seed, draw)
     mine = _mine(turns, n, shard)
     return (
         torch.from_numpy(source.read(i, _frames(source, policy, (i, turn), seed, draw)))
         for i, turn in mine
     )
+
+
+def eval_videos(
+    source: VideoSource,
+    policy: EvalClips,
+    *,
+    n: int,
+    order: Order = "shuffled",
+    seed: int = 0,
+    draw: int = 0,
+) -> list[int]:
+    """Returns the video that each clip of `eval_clips` is from; the arguments are the same."""
+    if isinstance(source, EndlessSource):
+        source, draw = source.redraw(draw), 0
+    return [video for video, _ in islice(_turns(source, policy, order, seed, draw), n)]
 
 
 def image_clips(
@@ -109,6 +116,19 @@ def image_clips(
         source,
         ((i, int(_frames(source, Image(), (i, turn), seed, draw)[0])) for i, turn in turns),
     )
+
+
+def _turns(
+    source: VideoSource, policy: EvalClips, order: Order, seed: int, draw: int
+) -> Iterable[_Turn]:
+    if order not in get_args(Order):
+        raise UsageError(f"order='{order}': choose from {', '.join(get_args(Order))}")
+    if order == "random":
+        return _random_turns(source, policy.min_frames, seed, draw)
+    if order == "cycle":
+        return _cycled_turns(source, policy.min_frames, seed)
+    long_enough = _long_enough(source, policy.min_frames, _ordered(source, order, seed))
+    return ((video, 0) for video in long_enough)
 
 
 def _ordered(source: VideoSource, order: str, seed: int) -> Iterable[int]:

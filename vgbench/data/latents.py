@@ -2,14 +2,17 @@
 
 A folder with `latents.npy`, float32 of shape (F, L, D) that is mapped into memory, and
 `latents.json`, which says what they are of. The frames are those of the videos in use, one video
-after another. It is made whole or not at all, and never changed.
+after another. The folder is there whole or not at all, and never changed; while it is written it
+has another name and a `position.json`, by which an interrupted process is continued.
 """
 
 import json
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
@@ -19,7 +22,9 @@ from torch import Tensor
 
 from vgbench.errors import DataError
 
-ABOUT, FRAMES = "latents.json", "latents.npy"
+ABOUT, FRAMES, POSITION = "latents.json", "latents.npy", "position.json"
+# Seconds between two notes of how far the writing has come.
+_KEEP_S = 10.0
 # Raised by one whenever an older reader would misunderstand a newer folder.
 FORMAT = 1
 
@@ -71,45 +76,96 @@ class LatentFrames:
 def write_latents(
     folder: Path,
     origin: Mapping[str, str],
-    shape: tuple[int, int, int],
-    parts: Iterable[Float[Tensor, "_f l d"]],
+    frames: int,
+    encode: Callable[[int], Iterator[Float[Tensor, "_f l d"]]],
 ) -> None:
-    """Writes latents to a new folder.
+    """Writes latents to a new folder, which appears once all is written.
+
+    What an interrupted call has written lies beside it, and the next call goes on from there.
+    One process at a time may write a folder.
 
     Args:
-        folder: The folder; it appears once all is written.
+        folder: The folder.
         origin: What decides them: hashes by name.
-        shape: Frames in all, style vectors per frame, numbers per vector.
-        parts: The latents, in order.
+        frames: How many frames there are.
+        encode: Yields the latents of all frames from the given one on, in parts of any size; it
+            is called with the first frame of a part, or with `frames` if none is left.
 
     Raises:
         DataError: If they cannot be written.
     """
-    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
+    partial = folder.with_name(f".{folder.name}.part")
+    about = {"format": FORMAT, "origin": dict(origin), "frames": frames}
     try:
-        temporary.mkdir(parents=True)
-        _write_frames(temporary / FRAMES, shape, parts)
-        about = {"format": FORMAT, "origin": dict(origin)}
-        (temporary / ABOUT).write_text(json.dumps(about, indent=2), encoding="utf-8")
-        temporary.rename(folder)
+        _append(partial, about, encode)
+        (partial / POSITION).unlink()
+        _write_synced(partial / ABOUT, about)
+        partial.rename(folder)
     except OSError as error:
         raise DataError(f"cannot write {folder}: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _write_frames(
-    path: Path, shape: tuple[int, int, int], parts: Iterable[Float[Tensor, "_f l d"]]
+def _append(
+    partial: Path,
+    about: Mapping[str, Any],
+    encode: Callable[[int], Iterator[Float[Tensor, "_f l d"]]],
 ) -> None:
-    written = 0
-    file = np.lib.format.open_memmap(path, "w+", np.float32, shape)  # type: ignore[no-untyped-call]
-    for part in parts:
-        file[written : written + len(part)] = part.float().cpu().numpy()
-        written += len(part)
-    if written != len(file):
-        raise ValueError(f"{written} latents for {len(file)} frames")
-    file.flush()
+    """Writes the frames that are missing, and keeps the position every few seconds."""
+    done, size = _position(partial, about)
+    with (partial / FRAMES).open("r+b") as file:
+        file.truncate(size)
+        file.seek(size)
+
+        def keep() -> None:
+            file.flush()
+            os.fsync(file.fileno())
+            _write_synced(partial / POSITION, {**about, "done": done, "size": size})
+
+        kept_s = time.monotonic()
+        try:
+            for part in encode(done):
+                if not done:
+                    _write_header(file, (about["frames"], *part.shape[1:]))
+                file.write(part.float().contiguous().cpu().numpy().tobytes())
+                done, size = done + len(part), file.tell()
+                if time.monotonic() - kept_s > _KEEP_S:
+                    keep()
+                    kept_s = time.monotonic()
+        finally:
+            keep()
+    if done != about["frames"]:
+        shutil.rmtree(partial)
+        raise ValueError(f"{done} latents for {about['frames']} frames")
+
+
+def _position(partial: Path, about: Mapping[str, Any]) -> tuple[int, int]:
+    """Returns frames and bytes that an interrupted call has kept; makes the folder if none has."""
+    try:
+        found = json.loads((partial / POSITION).read_text(encoding="utf-8"))
+        done, size = int(found.pop("done")), int(found.pop("size"))
+        if found == dict(about) and (partial / FRAMES).stat().st_size >= size:
+            return done, size
+    except (OSError, ValueError, KeyError, AttributeError):
+        pass  # there is none, or it is of no use
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    (partial / FRAMES).touch()
+    return 0, 0
+
+
+def _write_header(file: BinaryIO, shape: tuple[int, ...]) -> None:
+    header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)  # type: ignore[no-untyped-call]
+
+
+def _write_synced(path: Path, values: Mapping[str, Any]) -> None:
+    """Writes JSON, whole or not at all."""
+    temporary = path.with_suffix(".tmp")
+    with temporary.open("w", encoding="utf-8") as file:
+        json.dump(values, file, indent=2)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
 
 
 def _check_origin(folder: Path, origin: Mapping[str, str]) -> None:

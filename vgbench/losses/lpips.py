@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from vgbench.errors import UsageError
 
+_SMALLEST = 32  # of which AlexNet's last map is one pixel
 # Mean and deviation of ImageNet's colours, for images in [-1, 1].
 _MEAN, _DEVIATION = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
 
@@ -102,7 +103,13 @@ class LPIPS(nn.Module):
     def forward(
         self, fake: Float[Tensor, "n 3 h w"], real: Float[Tensor, "n 3 h w"]
     ) -> Float[Tensor, ""]:
-        """Returns the mean distance of pairs of images in [-1, 1]."""
+        """Returns the mean distance of pairs of images in [-1, 1].
+
+        Raises:
+            UsageError: If they are too small for the network.
+        """
+        if min(fake.shape[2:]) < _SMALLEST:
+            raise UsageError(f"LPIPS looks at images of {_SMALLEST}x{_SMALLEST} pixels or more")
         pairs = zip(self._directions(fake), self._directions(real), strict=True)
         total = fake.new_zeros(())
         for i, (f, g) in enumerate(pairs):
@@ -117,6 +124,16 @@ class LPIPS(nn.Module):
             x = layer(x)
             if i in self.taps:
                 yield F.normalize(x, dim=1, eps=1e-10)
+
+
+def lpips_alex() -> LPIPS:
+    """Returns the distance by the features of AlexNet, without weights."""
+    return LPIPS("alex")
+
+
+def lpips_vgg() -> LPIPS:
+    """Returns the distance by the features of VGG-16, without weights."""
+    return LPIPS("vgg")
 
 
 def _modules(layers: tuple[_Conv | int, ...]) -> Iterator[nn.Module]:

@@ -77,6 +77,26 @@ def bootstrap_interval(
     return Interval(float(value - high * error), float(value - low * error), error)
 
 
+def share_interval(found: Interval, share: float, videos: int) -> Interval:
+    """Returns the interval of a share: within 0 and 1, and no narrower than Wilson's.
+
+    Where all videos agree, resampling them finds no spread; Wilson's interval of a share of
+    independent videos is what they still leave open.
+
+    Args:
+        found: Interval that knows no bounds.
+        share: The share itself.
+        videos: Videos that it is a share of.
+
+    Source: Wilson, "Probable inference, the law of succession, and statistical inference" (1927).
+    """
+    z2 = 1.96**2
+    middle = (share + z2 / (2 * videos)) / (1 + z2 / videos)
+    half = np.sqrt(share * (1 - share) * z2 / videos + (z2 / (2 * videos)) ** 2) / (1 + z2 / videos)
+    low, high = min(found.low, middle - half), max(found.high, middle + half)
+    return Interval(float(max(low, 0.0)), float(min(high, 1.0)), found.standard_error)
+
+
 def _by_video(
     influence: Float[np.ndarray, "n"], videos: Int[np.ndarray, "n"] | None
 ) -> NDArray[np.float64]:

@@ -5,7 +5,7 @@ pairs of a row with itself, so it is zero on average over draws of equal distrib
 values may be negative. The energy distance is the same estimate with `k = -|x - y|`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -179,17 +179,40 @@ def mmd_subsets(
     Raises:
         ProtocolError: If a set has fewer than `size` rows.
     """
-    if min(len(x), len(y)) < size:
-        raise ProtocolError(
-            f"subsets of {size} need as many samples on each side, got {len(x)} and {len(y)}"
-        )
-    draws = np.random.RandomState(seed)
-    values = []
-    for _ in range(subsets):
-        part_x = x[draws.choice(len(x), size, replace=False)]
-        part_y = y[draws.choice(len(y), size, replace=False)]
-        values.append(mmd(part_x, part_y))
+    pairs = _subsets(len(x), len(y), size, subsets, seed)
+    values = [mmd(x[in_x], y[in_y]) for in_x, in_y in pairs]
     return float(np.mean(values)), float(np.std(values))
+
+
+def mmd_subsets_influence(
+    x: Float[np.ndarray, "n d"],
+    y: Float[np.ndarray, "m d"],
+    *,
+    size: int = 1000,
+    subsets: int = 100,
+    seed: int = 2020,
+) -> tuple[Float[np.ndarray, "n"], Float[np.ndarray, "m"]]:
+    """Returns how much each row moves the mean of `mmd_subsets`, to first order.
+
+    A row counts as often as it was drawn, so the spread of drawing subsets is part of it.
+    """
+    moves = np.zeros(len(x)), np.zeros(len(y))
+    for drawn in _subsets(len(x), len(y), size, subsets, seed):
+        own = mmd_influence(x[drawn[0]], y[drawn[1]])
+        for total, rows, part in zip(moves, drawn, own, strict=True):
+            total[rows] += part / subsets
+    return moves
+
+
+def _subsets(
+    n: int, m: int, size: int, subsets: int, seed: int
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Yields the rows of either set that each pair of subsets has."""
+    if min(n, m) < size:
+        raise ProtocolError(f"subsets of {size} need as many samples on each side, got {n} and {m}")
+    draws = np.random.RandomState(seed)
+    for _ in range(subsets):
+        yield draws.choice(n, size, replace=False), draws.choice(m, size, replace=False)
 
 
 def _row_sums(

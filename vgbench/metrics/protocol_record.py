@@ -193,4 +193,8 @@ class EvalProtocol:
 
 
 # Installed packages add theirs through the entry-point group `vgbench.protocols`.
-PROTOCOLS: Registry[EvalProtocol] = Registry("protocol", {})
+PROTOCOLS: Registry[EvalProtocol] = Registry(
+    "protocol",
+    {},
+    lambda found: "" if isinstance(found, EvalProtocol) else f"{found!r} is no EvalProtocol",
+)

@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from vgbench.errors import DataError
 from vgbench.metrics.extractors.jet import JetNormalizer
 from vgbench.metrics.frechet import GaussianStats, frechet_terms
-from vgbench.metrics.interval import Interval, bootstrap_interval
+from vgbench.metrics.interval import Interval, bootstrap_interval, share_interval
 from vgbench.metrics.normalise import ZScore
 from vgbench.metrics.null import PermutationNull, permutation_null
 from vgbench.metrics.protocol import EvalProtocol
@@ -130,7 +130,8 @@ def _trial(
         normalise = kind.fit(own["real"])
         own = {stage: normalise(part) for stage, part in own.items()}
     measured = measure(protocol, own["real"], own["fake"])
-    interval = _interval(protocol, measured, labels)
+    sizes = {stage: _videos(part, labels.get(stage)) for stage, part in own.items()}
+    interval = _interval(protocol, measured, labels, sizes)
     floor = measure(protocol, own["real"], own["floor"]).value if "floor" in own else None
     null = _null(protocol, own["real"], own["fake"])
     return Numbers(
@@ -150,8 +151,15 @@ def _part(rows: np.ndarray, trial: int, trials: int) -> np.ndarray:
     return rows[trial * size : (trial + 1) * size] if trials > 1 else rows
 
 
+def _videos(rows: np.ndarray, labels: np.ndarray | None) -> int:
+    return len(rows) if labels is None else len(np.unique(labels))
+
+
 def _interval(
-    protocol: EvalProtocol, measured: Measured, videos: Mapping[str, Videos]
+    protocol: EvalProtocol,
+    measured: Measured,
+    videos: Mapping[str, Videos],
+    sizes: Mapping[str, int],
 ) -> Interval | None:
     if measured.standard_error is not None:
         half = 1.96 * measured.standard_error
@@ -159,7 +167,15 @@ def _interval(
     if measured.influence is None:
         return None
     labels = (videos.get("real"), videos.get("fake"))
-    return bootstrap_interval(measured.value, measured.influence, videos=labels, seed=protocol.seed)
+    found = bootstrap_interval(
+        measured.value, measured.influence, videos=labels, seed=protocol.seed
+    )
+    if protocol.statistic == "density":
+        return replace(found, low=max(found.low, 0.0))
+    if protocol.higher_is_better:
+        counted = "fake" if protocol.statistic == "precision" else "real"
+        return share_interval(found, measured.value, sizes[counted])
+    return found
 
 
 def _null(protocol: EvalProtocol, real: Rows, fake: Rows) -> PermutationNull | None:

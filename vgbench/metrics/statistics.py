@@ -5,6 +5,7 @@ to them.
 """
 
 from dataclasses import dataclass
+from typing import get_args
 
 import numpy as np
 from jaxtyping import Float
@@ -29,10 +30,12 @@ from vgbench.metrics.kernel import (
     quadratic,
 )
 from vgbench.metrics.manifold import manifold_shares
+from vgbench.metrics.manifold_influence import Share, manifold_influence
 from vgbench.metrics.protocol_record import EvalProtocol, StatisticName
 
 Influence = tuple[NDArray[np.float64], NDArray[np.float64]]
 
+_SHARES: dict[str, Share] = {share: share for share in get_args(Share)}
 _POLY2_SCALE = 100  # JEDi prints its discrepancy times 100
 
 
@@ -80,7 +83,7 @@ def two_sample(
         return mmd_subsets(x, y, seed=seed)[0]
     if statistic == "mmd-poly2-v":
         return _POLY2_SCALE * mmd(x, y, quadratic, estimate="biased")
-    if statistic in ("precision", "recall", "density", "coverage"):
+    if statistic in _SHARES:
         assert neighbours is not None
         share: float = getattr(manifold_shares(x, y, k=neighbours), statistic)
         return share
@@ -119,9 +122,14 @@ def measure(
         return Measured(fit.value, standard_error=fit.standard_error, notes=(note,))
     if statistic == "mmd-poly3-subsets":
         mean, sd = mmd_subsets(x, y, seed=protocol.seed)
-        return Measured(mean, notes=(f"sd over subsets {sd:.4g}",))
+        influence = mmd_subsets_influence(x, y, seed=protocol.seed)
+        return Measured(mean, influence, notes=(f"sd over subsets {sd:.4g}",))
     if statistic in ("energy", "mmd-poly3", "mmd-rational-quadratic"):
         kernel = kernel_of(statistic, x)
         return Measured(mmd(x, y, kernel), mmd_influence(x, y, kernel))
-    neighbours, seed = protocol.neighbours, protocol.seed
-    return Measured(two_sample(statistic, x, y, neighbours=neighbours, seed=seed))
+    value = two_sample(statistic, x, y, neighbours=protocol.neighbours)
+    share = _SHARES.get(statistic)
+    if share is None:
+        return Measured(value)
+    assert protocol.neighbours is not None
+    return Measured(value, manifold_influence(share, x, y, k=protocol.neighbours))

@@ -15,7 +15,8 @@ _COLUMNS = (
 def markdown_table(responses: Sequence[Response]) -> str:
     """Returns a row per ladder with the responses of every statistic, mildest level first.
 
-    The last column says whether the first statistic passes the ladders it is asked to pass.
+    The last column says whether the first statistic passes the ladders it is asked to pass: `yes`
+    with a strongest response of 6, `at this n` with the part of it that few clips are asked for.
     """
     names = list(dict.fromkeys(response.statistic for response in responses))
     heads = ["ladder", "levels", *(head for name in names for head in (name, "rho"))]
@@ -54,7 +55,13 @@ def _cells(ladder: Ladder, responses: Sequence[Response]) -> list[str]:
         for one in responses
         for cell in (" / ".join(f"{value:.1f}" for value in one.values), f"{one.rho:.2f}")
     ]
-    verdict = "not asked"
-    if ladder.gated:
-        verdict = "yes" if responses[0].passes else "**no**"
-    return [name, " / ".join(f"{level:g}" for level in ladder.levels), *found, verdict]
+    levels = " / ".join(f"{level:g}" for level in ladder.levels)
+    return [name, levels, *found, _verdict(responses[0])]
+
+
+def _verdict(response: Response) -> str:
+    if not response.ladder.gated:
+        return "not asked"
+    if response.passes_unscaled:
+        return "yes"
+    return "at this n" if response.passes else "**no**"

@@ -2,11 +2,15 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from vgbench.errors import UsageError
 from vgbench.nn.noise import GeneratorLike
+
+REFERENCES = ("mean", "first")
 
 
 class Animator(ABC):
@@ -49,4 +53,64 @@ class Animator(ABC):
 
         Raises:
             CheckpointError: If it has other styles.
+        """
+
+
+@dataclass(frozen=True)
+class Offset:
+    """What of a photograph is given to a video whose subject is another: the offset trick.
+
+    The difference between the photograph's latent and a reference is added to all frames, but not
+    along the directions in which the training subject moves most.
+
+    Attributes:
+        ref: The reference: the `mean` of the training frames, or each video's `first` frame.
+        rank: Number of those directions, 0 for the naive offset, which adds the whole difference;
+            None for as many as explain most of the variance.
+        per_style: Whether each style vector has directions of its own.
+    """
+
+    ref: str = "mean"
+    rank: int | None = None
+    per_style: bool = False
+
+    def __post_init__(self) -> None:
+        """Checks the values.
+
+        Raises:
+            UsageError: If one is not accepted.
+        """
+        if self.ref not in REFERENCES:
+            raise UsageError(f"ref={self.ref}: expected one of {', '.join(REFERENCES)}")
+        if self.rank is not None and self.rank < 0:
+            raise UsageError(f"rank={self.rank}: expected an integer >= 0")
+
+
+DEFAULT_OFFSET = Offset()
+
+
+class OffsetAnimator(Animator):
+    """A video GAN that gives its own subject's motion to the subject of a photograph."""
+
+    @abstractmethod
+    def animate(
+        self,
+        photos: Float[Tensor, "n c h w"],
+        frames: int,
+        generator: GeneratorLike,
+        styles: Sequence[nn.Module] = (),
+        offset: Offset = DEFAULT_OFFSET,
+    ) -> list[Float[Tensor, "n c t h w"]]:
+        """Returns videos as `Animator.animate` does.
+
+        Args:
+            photos: As there.
+            frames: As there.
+            generator: As there.
+            styles: As there.
+            offset: What of the photographs is given to the videos.
+
+        Raises:
+            CheckpointError: If an image generator has other styles.
+            UsageError: If the offset leaves more directions alone than the model knows.
         """

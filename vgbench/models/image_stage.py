@@ -50,10 +50,15 @@ def load_part(network: nn.Module, weights: Mapping[str, Tensor], name: str) -> N
         name: Name of the part, e.g. `generator`.
 
     Raises:
-        CheckpointError: If they are not those of such a network.
+        CheckpointError: If they are not those of such a network, or there are none.
     """
     prefix = f"{name}."
     part = {key.removeprefix(prefix): w for key, w in weights.items() if key.startswith(prefix)}
+    if not part:
+        raise CheckpointError(
+            f"the stage comes without its {name}; files of published networks may hold only some\n"
+            "  give one that has it, or train the stage: leave out model.init"
+        )
     own = {key: value.shape for key, value in network.state_dict().items()}
     given = {key: value.shape for key, value in part.items()}
     if own != given:

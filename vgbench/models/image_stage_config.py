@@ -34,8 +34,6 @@ DEMO_IMAGE: Mapping[str, Any] = {
 class ImageOptions:
     """How the stage `image` is trained; see the options of `stylegan2-frames`.
 
-    It has no noise of pixels: noise stays where it is while what is shown moves.
-
     Attributes:
         mapping_layers: Layers of the mapping network.
         mbstd_group_size: Images per group of the minibatch standard deviation.
@@ -50,6 +48,8 @@ class ImageOptions:
         ema_kclips: Half-life of the averaged generator in thousands of images.
         flip: Whether half of the images are mirrored.
         balance_videos: Whether each video is as frequent as any other, instead of each frame.
+        use_noise: Whether noise is added after each convolution, as most published image GANs
+            have it. It stays where it is while what is shown moves.
     """
 
     mapping_layers: int = 8
@@ -65,6 +65,7 @@ class ImageOptions:
     ema_kclips: float = 20.0
     flip: bool = False
     balance_videos: bool = False
+    use_noise: bool = False
 
     def __post_init__(self) -> None:
         """Checks every option.
@@ -89,5 +90,5 @@ def image_stage(config: ModelConfig, options: ImageOptions) -> Stage:
         UsageError: If a width is not accepted.
     """
     widths = {name: getattr(config, name) for name in WIDTHS}
-    own = MODELS.get(_IMAGE_MODEL)(**vars(options), **widths, use_noise=False)
+    own = MODELS.get(_IMAGE_MODEL)(**vars(options), **widths)
     return Stage("image", _IMAGE_MODEL, own)

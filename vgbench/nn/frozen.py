@@ -20,3 +20,19 @@ def frozen(*networks: nn.Module) -> Iterator[None]:
     finally:
         for parameter in trained:
             parameter.requires_grad_(True)
+
+
+def constant(network: nn.Module) -> nn.Module:
+    """Makes a network one that is never trained and that state dicts leave out; returns it.
+
+    Its weights move between devices with the module that it is part of; they are kept elsewhere.
+
+    Args:
+        network: The network with its weights, changed in place.
+    """
+    for module in network.modules():
+        kept = [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]
+        for name, value in kept:
+            delattr(module, name)
+            module.register_buffer(name, value.detach(), persistent=False)
+    return network.eval()

@@ -1,16 +1,13 @@
 """The leaderboard row: one measured number with all that decides it."""
 
-import csv
+import hashlib
 import json
-import math
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
-from pathlib import Path
-from typing import Any, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from functools import cache
+from types import MappingProxyType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-import pandas as pd
-
-from vgbench.errors import DataError
 from vgbench.types import Score
 
 # Rows that agree in all of these were measured alike and may be ranked with each other.
@@ -32,6 +29,18 @@ RANKING_KEY = (
     "precision",
     "source",
 )
+# Rows that agree in all of these are the same measurement.
+MEASUREMENT = (
+    "model",
+    *RANKING_KEY,
+    "config_sha256",
+    "checkpoint_sha256",
+    "selection",
+    "clips_seen",
+    "seed_train",
+    "seed_data",
+    "seed_gen",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,8 +57,12 @@ class LeaderboardRow(Score):
         split: Part of the data set.
         seed_data: Seed of the choice of real clips.
         seed_gen: Seed of the generated videos.
-        checkpoint_sha256: Hash of the checkpoint file, or of nothing for foreign videos.
-        clips_seen: Training clips behind the checkpoint.
+        seed_train: Seed of the training run, or None for foreign videos.
+        checkpoint_sha256: Hash of the checkpoint file, or empty for foreign videos.
+        clips_seen: Training clips behind the checkpoint, or None.
+        config: JSON object of the training options that are not the method's defaults.
+        config_sha256: Hash of all that decides a training but its seed and where it ran: two rows
+            that agree in it are the same thing trained with two seeds. Empty for foreign videos.
         selection: How the checkpoint was chosen: `none`, or `best-of-k by <metric>`.
         source: `measured` by vgbench, or copied from a `paper`.
         vgbench_version: Version that measured.
@@ -66,8 +79,11 @@ class LeaderboardRow(Score):
     split: str
     seed_data: int
     seed_gen: int
+    seed_train: int | None = None
     checkpoint_sha256: str
     clips_seen: int | None
+    config: str = ""
+    config_sha256: str = ""
     selection: str = "none"
     source: Literal["measured", "paper"] = "measured"
     vgbench_version: str
@@ -75,69 +91,62 @@ class LeaderboardRow(Score):
     date: str
 
     @property
+    def row_sha256(self) -> str:
+        """Hash of all its values; a stored row that no longer has it was changed.
+
+        It finds slips and edits by hand; it is no signature, as anybody can compute it.
+        """
+        values = {name: getattr(self, name) for name in _FIELDS}
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def measurement(self) -> tuple[Any, ...]:
+        """What was measured and how: two rows that agree in it should agree in their value."""
+        return tuple(getattr(self, name) for name in MEASUREMENT)
+
+    @property
     def ranking_key(self) -> tuple[Any, ...]:
         """What must be equal for two rows to be ranked together."""
         return tuple(getattr(self, name) for name in RANKING_KEY)
 
 
-_OUTER = ("model", "dataset")  # the first columns of a table; the note is its last
-COLUMNS = (
-    *_OUTER,
-    *(f.name for f in fields(LeaderboardRow) if f.name not in (*_OUTER, "note")),
-    "note",
-)
+_FIELDS = tuple(field.name for field in fields(LeaderboardRow))
+_FIRST, _LAST = ("model", "dataset"), ("row_sha256", "note")
+# Of a table; `row_sha256` is computed, the others are the row's.
+COLUMNS = (*_FIRST, *(name for name in _FIELDS if name not in (*_FIRST, *_LAST)), *_LAST)
 
 
-def to_json(rows: Sequence[LeaderboardRow]) -> str:
-    """Returns the rows of one evaluation as the text of its JSON file."""
-    return json.dumps({"format": 1, "rows": [asdict(row) for row in rows]}, indent=2)
+@dataclass(frozen=True)
+class Column:
+    """What may stand in a column.
 
-
-def read_json(path: Path) -> list[LeaderboardRow]:
-    """Returns the rows of one evaluation file.
-
-    Raises:
-        DataError: If the file is not one of vgbench's.
+    Attributes:
+        kind: Type of its values.
+        optional: Whether it may be empty (None).
+        choices: The accepted values, or nothing for any.
     """
-    try:
-        records = json.loads(path.read_text(encoding="utf-8"))["rows"]
-        return [LeaderboardRow(**record) for record in records]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path} is not an evaluation file of this vgbench ({error})") from error
+
+    kind: type
+    optional: bool = False
+    choices: tuple[str, ...] = ()
 
 
-def collect(paths: Iterable[Path]) -> list[LeaderboardRow]:
-    """Returns the rows of evaluation files, run folders and folders of runs.
-
-    Raises:
-        DataError: If a path does not exist or a file is not readable.
-    """
-    rows = []
-    for path in paths:
-        if not path.exists():
-            raise DataError(f"{path} does not exist; give a run folder or a file of its eval/")
-        files = [path] if path.is_file() else sorted(path.glob("**/eval/*.json"))
-        for file in files:
-            rows += read_json(file)
-    return rows
+@cache
+def schema() -> Mapping[str, Column]:
+    """Returns what may stand in each of `COLUMNS`."""
+    hints = {**get_type_hints(LeaderboardRow), "row_sha256": str}
+    return MappingProxyType({name: _column(hints[name]) for name in COLUMNS})
 
 
-def ranked(rows: Sequence[LeaderboardRow]) -> list[list[LeaderboardRow]]:
-    """Returns the rows in groups that were measured alike, each sorted from best to worst."""
-    groups: dict[tuple[Any, ...], list[LeaderboardRow]] = {}
-    for row in rows:
-        groups.setdefault(row.ranking_key, []).append(row)
-    for group in groups.values():
-        group.sort(key=lambda r: (math.isnan(r.value), -r.value if r.higher_is_better else r.value))
-    return [groups[key] for key in sorted(groups, key=str)]
+def as_record(row: LeaderboardRow) -> dict[str, Any]:
+    """Returns a row as plain values by column, as `COLUMNS` orders them."""
+    return {name: getattr(row, name) for name in COLUMNS}
 
 
-def write_csv(rows: Sequence[LeaderboardRow], path: Path) -> None:
-    """Writes rows as RFC 4180 CSV in UTF-8: stable columns, floats with full precision."""
-    table = pd.DataFrame([asdict(row) for row in rows], columns=list(COLUMNS))
-    for name in ("clips_seen",):
-        table[name] = table[name].astype("Int64")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    table.to_csv(temporary, index=False, quoting=csv.QUOTE_MINIMAL, lineterminator="\r\n")
-    temporary.replace(path)
+def _column(hint: Any) -> Column:
+    if get_origin(hint) is Literal:
+        return Column(str, choices=get_args(hint))
+    if get_origin(hint) in (Union, UnionType):
+        kind, _ = get_args(hint)
+        return Column(kind, optional=True)
+    return Column(hint)

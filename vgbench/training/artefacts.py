@@ -18,6 +18,7 @@ from vgbench.errors import CheckpointError
 from vgbench.models.base import VideoGAN, plain
 from vgbench.models.checkpoint import build_model, file_sha256, find_checkpoint, load_model
 from vgbench.training.run_folder import environment
+from vgbench.training.weights import needed_weights
 from vgbench.types import Stage, VideoSpec
 
 WEIGHTS, ABOUT = "weights.safetensors", "artefact.json"
@@ -95,8 +96,9 @@ class Artefact:
     def ready(self, stage: str) -> ReadyStage:
         """Returns the artefact as the finished stage of that name; raises as `check`."""
         self.check()
-        about = {"artefact": self.path.name, **{k: self.about[k] for k in ("key", "sha256")}}
-        return ReadyStage(stage, about, self.load)
+        kept = ("key", "sha256", "remark", "weights")
+        about = {k: self.about[k] for k in kept if self.about.get(k)}
+        return ReadyStage(stage, {"artefact": self.path.name, **about}, self.load)
 
 
 def _again(path: Path) -> str:
@@ -114,6 +116,7 @@ def stage_key(
         spec: Their size.
         before: The stages that this one starts from.
     """
+    weights = needed_weights(config)
     decisive = {
         "format": FORMAT,
         "model": config.model_name,
@@ -124,6 +127,7 @@ def stage_key(
         "fingerprint": fingerprint,
         "spec": asdict(spec),
         "before": {stage.name: stage.about["sha256"] for stage in before},
+        **({"weights": weights} if weights else {}),
     }
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 
@@ -234,6 +238,8 @@ def _record(model: VideoGAN, config: RunConfig, run: Path) -> dict[str, Any]:
         "budget": asdict(config.budget),
         **{name: own[name] for name in ("dataset", "dataset_config", "dataset_fingerprint")},
         "stages": own.get("stages", {}),
+        "remark": config.model.remark(),
+        "weights": own.get("weights", {}),
         "provenance": {
             "run": run.resolve().name,
             "clips_seen": model.clips_seen,
@@ -263,24 +269,29 @@ def given_stage(stage: Stage, path: Path, spec: VideoSpec) -> ReadyStage:
     if (path / ABOUT).is_file():
         artefact = Artefact.read(path)
         artefact.check()
-        weights, model, config = artefact.load(), artefact.about["model"], artefact.about["config"]
-        sha256, load = str(artefact.about["sha256"]), artefact.load
+        weights, about, load = artefact.load(), artefact.about, artefact.load
     else:
         file = find_checkpoint(path)
         found = load_model(file)
-        model, config = found.provenance["model"], plain(asdict(found.config))
-        weights, sha256 = found.export(), file_sha256(file)
+        own = {"config": plain(asdict(found.config)), "remark": found.config.remark()}
+        about = {**found.provenance, **own, "sha256": file_sha256(file)}
+        weights = found.export()
 
         def load() -> dict[str, Tensor]:
             return _owned(load_model(file).export())
 
-    if model != stage.model:
+    if about["model"] != stage.model:
         raise CheckpointError(
-            f"{where} holds '{model}', but the stage '{stage.name}' is '{stage.model}'\n"
+            f"{where} holds '{about['model']}', but the stage '{stage.name}' is '{stage.model}'\n"
             "  give an artefact, a run folder or a checkpoint of it      (vgbench ls artefacts)"
         )
-    _check_same_networks(where, stage, spec, weights, config)
-    return ReadyStage(stage.name, {"given": str(path), "sha256": sha256}, load)
+    _check_same_networks(where, stage, spec, weights, about["config"])
+    kept = {k: about[k] for k in ("sha256", "remark", "weights") if about.get(k)}
+    return ReadyStage(stage.name, {"given": str(path), **kept}, load)
+
+
+# Options that decide what networks do and show in no shape.
+_UNSEEN = ("encoder.resolution=",)
 
 
 def _check_same_networks(
@@ -297,18 +308,30 @@ def _check_same_networks(
     names = [*expected, *(name for name in weights if name not in expected)]
     shapes = {name: (_shape(weights, name), _shape(expected, name)) for name in names}
     wrong = next((name for name, (found, right) in shapes.items() if found != right), None)
-    if wrong is None:
+    other = _differing(config, plain(asdict(stage.config)))
+    unseen = [text for text in other if text.startswith(_UNSEEN)]
+    if wrong is None and not unseen:
         return
-    own = plain(asdict(stage.config))
-    other = [f"{k}={config.get(k)} (expected {own[k]})" for k in own if config.get(k) != own[k]]
     options = (
-        f"its options differ: {', '.join(other[:3])}" if other else "its videos differ in size"
+        f"its options differ: {', '.join([*unseen, *other][:3])}"
+        if other
+        else "its videos differ in size"
     )
-    found, right = shapes[wrong]
-    raise CheckpointError(
-        f"{where} does not fit the stage '{stage.name}': '{wrong}' is {found}, expected {right}\n"
-        f"  {options}"
-    )
+    found, right = shapes[wrong] if wrong else ("", "")
+    reason = f": '{wrong}' is {found}, expected {right}" if wrong else ""
+    raise CheckpointError(f"{where} does not fit the stage '{stage.name}'{reason}\n  {options}")
+
+
+def _differing(given: Mapping[str, Any], own: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """Returns the options, as far as they are given, that are not a stage's own."""
+    texts = []
+    for name, value in given.items():
+        expected = own.get(name)
+        if isinstance(value, Mapping) and isinstance(expected, Mapping):
+            texts += _differing(value, expected, f"{prefix}{name}.")
+        elif value != expected:
+            texts.append(f"{prefix}{name}={value} (expected {expected})")
+    return texts
 
 
 def _shape(weights: Mapping[str, Tensor], name: str) -> str:

@@ -11,6 +11,7 @@ from pytorch_lightning.strategies import DDPStrategy
 from torch import distributed as dist
 from torch import nn
 
+from vgbench.config.schema import TrainerConfig
 from vgbench.errors import CheckpointError, UsageError
 
 
@@ -47,28 +48,26 @@ class SharedBatches(DDPStrategy):
             )
 
 
-def join(devices: int, on_gpu: bool) -> None:
+def join(trainer: TrainerConfig, on_gpu: bool) -> None:
     """Meets the other processes of a run before a trainer does; alone, does nothing.
 
     Args:
-        devices: Number of processes on this machine.
+        trainer: How many processes there are.
         on_gpu: Whether each has a GPU.
 
     Raises:
         UsageError: If this process was started alone.
     """
-    if devices == 1 or dist.is_initialized():
+    if trainer.processes == 1 or dist.is_initialized():
         return
     environment = environment_of_processes()
-    _check_started(environment, devices)
-    rank = environment.node_rank() * devices + environment.local_rank()
-    world = devices
-    if isinstance(environment, TorchElasticEnvironment):
-        rank, world = environment.global_rank(), environment.world_size()
+    _check_started(environment, trainer.devices)
+    rank = environment.node_rank() * trainer.devices + environment.local_rank()
     if on_gpu:
         torch.cuda.set_device(environment.local_rank())
     meeting = f"tcp://{environment.main_address}:{environment.main_port}"
-    dist.init_process_group("nccl" if on_gpu else "gloo", meeting, rank=rank, world_size=world)
+    backend = "nccl" if on_gpu else "gloo"
+    dist.init_process_group(backend, meeting, rank=rank, world_size=trainer.processes)
 
 
 def _check_started(environment: ClusterEnvironment, devices: int) -> None:

@@ -37,9 +37,10 @@ from vgbench.training.callbacks import (
 )
 from vgbench.training.checkpoint_io import AtomicCheckpointIO
 from vgbench.training.distributed import SharedBatches, environment_of_processes
-from vgbench.training.latents import EncodeFrames
+from vgbench.training.latents import EncodeFrames, LatentCache
 from vgbench.training.run_folder import RunFolder
 from vgbench.training.selection import KeepBest
+from vgbench.training.weights import give_weights, needed_weights
 from vgbench.types import VideoSpec
 
 _log = logging.getLogger(__name__)
@@ -130,6 +131,7 @@ def fit(
         InterruptedRunError: If Ctrl-C came; the state is saved.
         DataError: If the data set has no clip the model can use, or is not the one resumed.
         CheckpointError: If a checkpoint or a stage's weights cannot be read, or written.
+        WeightsError: If weights that a loss needs are not installed.
     """
     made = plan(config)
     if ready:
@@ -139,6 +141,7 @@ def fit(
     trainer = run.trainer(deterministic=config.deterministic)
     for stage in ready if not resume else ():
         made.model.start_from(stage.name, stage.load())
+    give_weights(config, made.model, folder.last if resume else None)
     folder.start(config, overrides)
     listener.start(made)
     run.train(trainer, resume)
@@ -153,7 +156,7 @@ def plan(config: RunConfig) -> Plan:
     data = ClipDataModule(
         source,
         model.clips,
-        config.budget.share(config.trainer.devices),
+        config.budget.share(config.trainer.processes),
         config.seed,
         config.trainer.allow_data_change,
     )
@@ -192,7 +195,7 @@ def _hush_lightning() -> None:
 
 
 def _model(config: RunConfig, source: VideoSource) -> VideoGAN:
-    first = source.meta(0)
+    first, weights = source.meta(0), needed_weights(config)
     spec = VideoSpec(height=first.height, width=first.width)
     model = build_model(config.model, spec, config.seed)
     model.provenance = {
@@ -204,7 +207,9 @@ def _model(config: RunConfig, source: VideoSource) -> VideoGAN:
         "dataset_fingerprint": source.fingerprint,
         "fps": first.fps,
         "budget": config.budget.name,
+        "batch_size": config.budget.batch_size,
         "protocols": list(config.protocol.names),
+        **({"weights": weights} if weights else {}),
     }
     return model
 
@@ -239,8 +244,8 @@ class _Run:
 
     def share(self, parent: Path) -> None:
         """Keeps what other runs may use as well in a folder."""
-        name, tell = self.config.dataset_name, self.listener.message
-        self.callbacks.append(EncodeFrames(parent, name, tell, self._end_if_stopped))
+        cache = LatentCache(parent, self.config.dataset_name, self.listener.message)
+        self.callbacks.append(EncodeFrames(cache, self._end_if_stopped))
 
     def trainer(self, deterministic: bool) -> pl.Trainer:
         """Returns Lightning's trainer without the parts that vgbench does itself."""
@@ -248,7 +253,8 @@ class _Run:
         return pl.Trainer(
             accelerator=settings.accelerator,
             devices=settings.devices,
-            strategy=SharedBatches() if settings.devices > 1 else "auto",
+            num_nodes=settings.nodes,
+            strategy=SharedBatches() if settings.processes > 1 else "auto",
             precision=settings.precision,  # type: ignore[arg-type]
             max_epochs=-1,
             plugins=[AtomicCheckpointIO(), environment_of_processes()],

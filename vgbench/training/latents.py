@@ -3,8 +3,9 @@
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pytorch_lightning as pl
@@ -24,28 +25,20 @@ from vgbench.video import to_model_range
 _FRAMES_AT_ONCE = 256
 # Seconds between two looks at latents that another process makes.
 _POLL_S = 0.5
+# Called with the frames that are encoded and those of all videos; raises to stop.
+Check: TypeAlias = Callable[[int, int], None]
 
 
 class EncodeFrames(pl.Callback):
     """Gives a method that trains on latents those of its videos.
 
-    The first run that needs them makes them, others find them.
-
     Args:
-        parent: Folder of all latents.
-        dataset: Name of the data set.
-        tell: Called with a line on what happens.
+        cache: Where they are kept.
         check: Called now and then, with the trainer and the model; raises to end the run.
     """
 
-    def __init__(
-        self,
-        parent: Path,
-        dataset: str,
-        tell: Callable[[str], None],
-        check: Callable[[pl.Trainer, VideoGAN], None],
-    ) -> None:
-        self.parent, self.dataset, self.tell, self.check = parent, dataset, tell, check
+    def __init__(self, cache: "LatentCache", check: Callable[[pl.Trainer, VideoGAN], None]) -> None:
+        self.cache, self.check = cache, check
 
     def on_fit_start(self, trainer: Any, pl_module: Any) -> None:
         """Lets batches have latents, once the encoder's weights are those that will be used."""
@@ -53,23 +46,54 @@ class EncodeFrames(pl.Callback):
         if encoder is None:
             return
         clips: ClipDataset = trainer.datamodule.dataset
+
+        def check(done: int, total: int) -> None:
+            self.check(trainer, pl_module)
+
         with pl_module.evaluating():
-            clips.latents = self._latents(clips, encoder, lambda: self.check(trainer, pl_module))
+            clips.latents = self.cache.open(clips, encoder, check)
         if pl_module.clips_seen == 0:
             pl_module.see_latents(clips.latents.all)
 
-    def _latents(
-        self, clips: ClipDataset, encoder: FrameEncoder, check: Callable[[], None]
-    ) -> LatentFrames:
-        lengths = np.array([clips.source.meta(i).n_frames for i in clips.videos.tolist()])
+
+@dataclass(frozen=True)
+class LatentCache:
+    """Latents of data sets on disk: who needs some first makes them, others find them.
+
+    Attributes:
+        parent: Folder of all latents.
+        dataset: Name of the data set.
+        tell: Called with a line on what happens.
+    """
+
+    parent: Path
+    dataset: str
+    tell: Callable[[str], None]
+
+    def open(self, clips: ClipDataset, encoder: FrameEncoder, check: Check) -> LatentFrames:
+        """Returns the latents of the videos in use.
+
+        Args:
+            clips: The videos.
+            encoder: In eval mode.
+            check: Called now and then, with the frames that are encoded and those of all videos.
+
+        Raises:
+            DataError: If they are damaged or stale, or cannot be written.
+        """
         origin = latent_origin(clips, encoder)
-        key = hashlib.sha256(repr(sorted(origin.items())).encode()).hexdigest()
-        folder = self.parent / f"latents-{self.dataset}-{key[:12]}"
+        folder = self.folder(origin)
+        lengths = _lengths(clips)
         self.parent.mkdir(parents=True, exist_ok=True)
-        with exclusive(folder, self.tell, self._waiting(folder, check)):
+        with exclusive(folder, self.tell, self._waiting(folder, sum(lengths), check)):
             if not folder.exists():
                 self._make(folder, origin, clips, encoder, check)
-            return LatentFrames(folder, origin, clips.videos, lengths)
+            return LatentFrames(folder, origin, clips.videos, np.array(lengths))
+
+    def folder(self, origin: Mapping[str, str]) -> Path:
+        """Returns where latents of this origin are kept."""
+        key = hashlib.sha256(repr(sorted(origin.items())).encode()).hexdigest()
+        return self.parent / f"latents-{self.dataset}-{key[:12]}"
 
     def _make(
         self,
@@ -77,28 +101,33 @@ class EncodeFrames(pl.Callback):
         origin: Mapping[str, str],
         clips: ClipDataset,
         encoder: FrameEncoder,
-        check: Callable[[], None],
+        check: Check,
     ) -> None:
-        metas = [clips.source.meta(i) for i in clips.videos.tolist()]
-        frames = sum(meta.n_frames for meta in metas)
-        self.tell(f"encoding {frames} frames of {len(metas)} videos")
-        start = time.monotonic()
-        parts = encoded(clips, encoder, check)
-        first = next(parts)
-        write_latents(folder, origin, (frames, *first.shape[1:]), _chain(first, parts))
-        self.tell(f"encoded in {time.monotonic() - start:.0f} s, kept as {folder.name}")
+        frames, begin_s = sum(_lengths(clips)), time.monotonic()
 
-    def _waiting(self, folder: Path, check: Callable[[], None]) -> Callable[[str], None]:
+        def encode(first: int) -> Iterator[Float[Tensor, "_f l d"]]:
+            there = f", of which {first} are there" if first else ""
+            self.tell(f"encoding {frames} frames of {len(clips.videos)} videos{there}")
+            return encoded(clips, encoder, first, check)
+
+        write_latents(folder, origin, frames, encode)
+        self.tell(f"encoded in {time.monotonic() - begin_s:.0f} s, kept as {folder.name}")
+
+    def _waiting(self, folder: Path, total: int, check: Check) -> Callable[[str], None]:
         told: list[str] = []
 
         def wait(owner: str) -> None:
             if owner not in told:
                 told.append(owner)
                 self.tell(f"{owner} encodes the frames; waiting for {folder.name}")
-            check()
+            check(0, total)
             time.sleep(_POLL_S)
 
         return wait
+
+
+def _lengths(clips: ClipDataset) -> list[int]:
+    return [clips.source.meta(i).n_frames for i in clips.videos.tolist()]
 
 
 def latent_origin(clips: ClipDataset, encoder: FrameEncoder) -> dict[str, str]:
@@ -121,30 +150,29 @@ def latent_origin(clips: ClipDataset, encoder: FrameEncoder) -> dict[str, str]:
     }
 
 
-@torch.no_grad()
 def encoded(
-    clips: ClipDataset, encoder: FrameEncoder, check: Callable[[], None] = lambda: None
+    clips: ClipDataset, encoder: FrameEncoder, first: int = 0, check: Check = lambda *_: None
 ) -> Iterator[Float[Tensor, "_f l d"]]:
     """Yields the latents of the videos in use, one after another, some frames at a time.
 
     Args:
         clips: The videos.
         encoder: In eval mode.
-        check: Called before every part.
+        first: Frame to start with, the first one of a part.
+        check: Called before every part with the frames before it and those of all videos.
     """
     weights = next(v for v in encoder.state_dict().values() if v.is_floating_point())
-    for video in clips.videos.tolist():
-        length = clips.source.meta(video).n_frames
+    lengths = _lengths(clips)
+    before = 0
+    for video, length in zip(clips.videos.tolist(), lengths, strict=True):
         for start in range(0, length, _FRAMES_AT_ONCE):
-            check()
+            if before + start < first:
+                continue
+            check(before + start, sum(lengths))
             numbers = np.arange(start, min(start + _FRAMES_AT_ONCE, length))
             frames = torch.from_numpy(clips.source.read(video, numbers)).to(weights.device)
             images = to_model_range(rearrange(frames, "t h w c -> 1 t h w c"))
-            yield encoder.encode(rearrange(images, "1 c t h w -> t c h w").to(weights.dtype))
-
-
-def _chain(
-    first: Float[Tensor, "_f l d"], rest: Iterator[Float[Tensor, "_f l d"]]
-) -> Iterator[Float[Tensor, "_f l d"]]:
-    yield first
-    yield from rest
+            with torch.no_grad():
+                ws = encoder.encode(rearrange(images, "1 c t h w -> t c h w").to(weights.dtype))
+            yield ws
+        before += length

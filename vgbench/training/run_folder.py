@@ -44,7 +44,7 @@ class RunFolder:
         Raises:
             UsageError: If the folder exists and is not empty.
         """
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        if path.exists() and (not path.is_dir() or any(map(_is_content, path.iterdir()))):
             raise UsageError(
                 f"{path} exists and is not empty; continue it with --resume, or choose --run-dir"
             )
@@ -69,6 +69,11 @@ class RunFolder:
     def stage(self, number: int, name: str) -> "RunFolder":
         """Returns the folder of a stage, a run folder itself: `stages/01-image`."""
         return RunFolder(self.path / "stages" / f"{number:02d}-{name}", self.writes, self)
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is a checkpoint to go on from; the untrained model is the first one."""
+        return any(self.checkpoints.glob("*.ckpt"))
 
     @property
     def resume_path(self) -> Path:
@@ -119,6 +124,11 @@ class RunFolder:
         self.log(f"{state} at {clips_seen} clips{f' of stage {stage}' if stage else ''}")
         if self.run is not None and state != "done":  # then the run goes on
             self.run.set_status(state, clips_seen, exit_code, self.path.name)
+
+
+def _is_content(path: Path) -> bool:
+    """Returns whether a file is more than what `write` leaves behind where it is killed."""
+    return not (path.name.startswith(".") and path.suffix == ".tmp")
 
 
 def new_run_path(parent: Path, config: RunConfig) -> Path:

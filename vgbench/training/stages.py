@@ -1,6 +1,7 @@
 """A run with the stages that its model declares: each a training of its own, shared by runs."""
 
 import json
+import shutil
 import signal
 import time
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from vgbench.training.artefacts import (
     stage_key,
 )
 from vgbench.training.callbacks import Progress, StopOnSignal
+from vgbench.training.checkpoint_io import write_atomically
 from vgbench.training.distributed import join
 from vgbench.training.fit import Listener, Plan, StageState, fit, plan, state_of, stopped
 from vgbench.training.run_folder import RunFolder
@@ -50,7 +52,8 @@ def run(
         overrides: The words that gave the options.
         listener: Who is told about it.
         artefacts: Folder that artefacts are kept in and looked for.
-        resume: Continue where the run stopped: in a stage, or in the model.
+        resume: Continue where the run stopped: in a stage, or in the model; from the start if it
+            stopped before its first checkpoint.
 
     Raises:
         CheckpointError: If an artefact or a given stage is damaged or does not fit; and as `fit`,
@@ -64,7 +67,8 @@ def run(
         listener.overview(made, ())
         listener.start(made)
 
-    fit(config, folder, overrides, replace(listener, start=start), resume, artefacts=artefacts)
+    started = resume and folder.begun
+    fit(config, folder, overrides, replace(listener, start=start), started, artefacts=artefacts)
 
 
 class _StagedRun:
@@ -89,7 +93,7 @@ class _StagedRun:
 
     def run(self, resume: bool) -> None:
         """Trains what is missing, then the model itself."""
-        started = resume and self.folder.last.is_file()
+        started = resume and self.folder.begun
         if started:
             self._recall()
         self._survey()
@@ -117,7 +121,7 @@ class _StagedRun:
         """Says what is about to happen; nothing is written before all is known to fit."""
         made = plan(self.config)
         self.fingerprint, self.spec = made.source.fingerprint, made.model.spec
-        join(self.config.trainer.devices, made.device.startswith("cuda"))
+        join(self.config.trainer, made.device.startswith("cuda"))
         states = [StageState(s.name, s.model, self._state(s)) for s in self.stages]
         self._agree()
         self.folder.start(self.config, self.overrides)
@@ -212,14 +216,36 @@ class _StagedRun:
                 from_first("reuse")
                 done = f"reused {path.name}"
             else:
+                trained = path.with_name(f".{path.name}.trained-in")
+                if not own.begun:
+                    self._inherit(trained, own)
+                write_atomically(trained, lambda file: file.write(str(own.path.resolve()).encode()))
                 from_first("train")
                 self._train(stage, own, label)
                 made = publish(path, key, self._alone(stage), self.folder.path, own.path)
+                trained.unlink(missing_ok=True)
                 self.ready[stage.name] = made.ready(stage.name)
                 from_first("published")
                 done = f"done, kept as {path.name}"
         self.listener.message(f"{label}: {done}")
         self.folder.log(f"stage {stage.name}: {done}")
+
+    def _inherit(self, trained: Path, own: RunFolder) -> None:
+        """Takes up what another run, which was stopped or killed, has trained of the same stage.
+
+        Args:
+            trained: File that names the folder of the stage in the run that trained it last.
+            own: Folder of the stage in this run.
+        """
+        other = RunFolder(Path(trained.read_text("utf-8"))) if trained.is_file() else own
+        if not other.last.is_file():
+            return
+        copy = own.path.with_name(f".{own.path.name}.tmp")
+        for left in (copy, own.path):  # of a run that was killed before its first checkpoint
+            shutil.rmtree(left, ignore_errors=True)
+        shutil.copytree(other.path, copy)
+        copy.rename(own.path)
+        self.listener.message(f"going on with the stage that {other.path} began")
 
     def _wait(self, stage: Stage, label: str, path: Path) -> Callable[[str], None]:
         """Returns what to do while another run holds the lock of the stage's artefact."""

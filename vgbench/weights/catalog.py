@@ -42,7 +42,7 @@ class CatalogEntry:
         name: The name users type.
         title: One line that says what they are.
         network: `module:class` whose state dict the tensors must fit.
-        example: A file name for messages.
+        example: A file name for messages; several, divided by spaces, if all are needed.
         home: Page of the makers.
         licence: Terms that the makers state.
         aliases: Other names for the same.
@@ -59,6 +59,12 @@ class CatalogEntry:
     aliases: tuple[str, ...] = ()
     files: tuple[KnownFile, ...] = ()
     crc32c: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def import_command(self) -> str:
+        """The command that installs a file that the user has."""
+        files = " ".join(f"/path/to/{name}" for name in self.example.split())
+        return f"vgbench weights import {self.name} {files}"
 
 
 Catalog = Mapping[str, CatalogEntry]

@@ -76,7 +76,7 @@ def fetch_weights(
             raise WeightsError(_failed(entry, address, str(error))) from error
     try:
         _check_identity(files[-1], known)
-        return store.import_weights(entry.name, files[-1])
+        return store.import_weights(entry.name, *files)
     except (DownloadError, WeightsError) as error:
         reason = str(error).splitlines()[0]
         raise WeightsError(_failed(entry, known.download[-1], reason)) from error
@@ -162,7 +162,7 @@ def _choose(entry: CatalogEntry, url: str) -> KnownFile:
         pages = ", ".join(file.page for file in entry.files)
         raise WeightsError(
             f"weights '{entry.name}' can only be had with a browser: {pages}\n"
-            f"  then run: vgbench weights import {entry.name} /path/to/{entry.example}"
+            f"  then run: {entry.import_command}"
         )
     return found
 
@@ -182,7 +182,7 @@ def _failed(entry: CatalogEntry, url: str, reason: str) -> str:
         f"cannot fetch '{entry.name}' from {url}\n"
         f"  {reason}\n"
         "  or get the file in another way, put it anywhere and run\n"
-        f"  vgbench weights import {entry.name} /path/to/{entry.example}"
+        f"  {entry.import_command}"
     )
 
 

@@ -26,12 +26,14 @@ class Layout:
             this layout, below any prefix, has this layout.
         rename: Our name of a tensor -> the file's.
         reshape: The file's tensor -> ours, apart from dropping axes of length 1.
+        ignored: How names below the prefix begin whose tensors the network does not need.
     """
 
     name: str
     first: str
     rename: Callable[[str], str]
     reshape: Callable[[Tensor], Tensor] = _keep
+    ignored: tuple[str, ...] = ()
 
     def prefix(self, tensors: Mapping[str, Tensor]) -> str | None:
         """Returns what stands before all names, or None if the file has another layout."""
@@ -188,6 +190,7 @@ def _numbered(branch: str, names: dict[str, str]) -> str:
 
 _I3D, _INCEPTION = "Conv3d_1a_7x7.conv3d.weight", "Conv2d_1a_3x3.conv.weight"
 _RESNEXT = "layer1.0.conv1.weight"  # the stem's "conv1.weight" ends many names
+_CLASSIFIER, _FACES = "features.0.weight", "output_layer.3.weight"
 
 LAYOUTS = (
     Layout("piergiaj", _I3D, str),
@@ -196,6 +199,9 @@ LAYOUTS = (
     Layout("pytorch-fid", _INCEPTION, str),
     Layout("nvidia", _INCEPTION, _nvidia),
     Layout("3d-resnets", _RESNEXT, str),
+    # The heads of LPIPS beside them have no other names: `lin0.model.1.weight`.
+    Layout("torchvision", _CLASSIFIER, str, ignored=("classifier.",)),
+    Layout("insightface", _FACES, str),
 )
 
 
@@ -221,6 +227,7 @@ def to_ours(tensors: Mapping[str, Tensor], shapes: Shapes) -> tuple[dict[str, Te
         name.removeprefix(prefix): tensor
         for name, tensor in tensors.items()
         if not name.endswith("num_batches_tracked")
+        and not name.removeprefix(prefix).startswith(layout.ignored)
     }
     names = {ours: layout.rename(ours) for ours in shapes}
     _check_classes(theirs, names, shapes)

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,6 +24,23 @@ from vgbench.weights.torch_file import read_torch_file
 
 
 @dataclass(frozen=True)
+class SourceFile:
+    """A file that weights came from.
+
+    Attributes:
+        name: Its name.
+        size: Its bytes.
+        git_blob_sha1: Its git blob id (`git hash-object`).
+        sha256: Its sha256.
+    """
+
+    name: str
+    size: int
+    git_blob_sha1: str
+    sha256: str
+
+
+@dataclass(frozen=True)
 class Installed:
     """Provenance of installed weights; stored as JSON beside them.
 
@@ -31,11 +48,8 @@ class Installed:
         name: Name in the catalog.
         identity: `official` or `other`.
         matched: What the identity rests on.
-        layout: Naming scheme of the source file.
-        source: Name of the source file.
-        size: Its bytes.
-        git_blob_sha1: Its git blob id (`git hash-object`).
-        sha256: Its sha256.
+        layout: Naming scheme of the source files.
+        files: The source files.
         tensors_sha256: `tensors_sha256` of the tensors.
     """
 
@@ -43,11 +57,23 @@ class Installed:
     identity: Identity
     matched: str
     layout: str
-    source: str
-    size: int
-    git_blob_sha1: str
-    sha256: str
+    files: list[SourceFile]
     tensors_sha256: str
+
+    @classmethod
+    def from_json(cls, text: str) -> "Installed":
+        """Returns the provenance that a text of JSON holds.
+
+        Raises:
+            ValueError, TypeError, KeyError: If it holds none.
+        """
+        values = json.loads(text)
+        return cls(**{**values, "files": [SourceFile(**file) for file in values["files"]]})
+
+    @property
+    def source(self) -> str:
+        """Names of the source files."""
+        return " + ".join(file.name for file in self.files)
 
     @property
     def ref(self) -> WeightsRef:
@@ -72,34 +98,32 @@ class WeightStore:
         self.folder = folder or default_weights_dir()
         self.catalog = catalog or read_catalog()
 
-    def import_weights(self, name: str, file: Path) -> Installed:
-        """Converts a file that the user has, installs it and returns its provenance.
+    def import_weights(self, name: str, *files: Path) -> Installed:
+        """Converts files that the user has, installs them and returns their provenance.
 
-        Nothing in the file is executed. Weights of the same name are replaced.
+        Nothing in them is executed. Weights of the same name are replaced.
 
         Args:
             name: Name or alias in the catalog.
-            file: A PyTorch state dict, TorchScript archive, safetensors file, or either file (or
-                the folder) of a TensorFlow checkpoint.
+            files: A PyTorch state dict, TorchScript archive, safetensors file, or either file (or
+                the folder) of a TensorFlow checkpoint; all of them, if the weights are published
+                in several files.
 
         Raises:
             UnknownNameError: If the catalog has no such name.
-            WeightsError: If the file is unreadable, holds another network, or is known to be
+            WeightsError: If a file is unreadable, holds another network, or is known to be
                 other weights than those asked for.
         """
         entry = find_entry(self.catalog, name)
-        tensors, layout, data = read_network(file, entry)
-        size, blob, sha256 = file_digests(data)
-        identity, matched = self._identify(entry, blob, sha256, tensors)
+        tensors, layout, read = read_network(files, entry)
+        sources = [SourceFile(path.name, *file_digests(path)) for path in read]
+        identity, matched = self._identify(entry, sources, tensors)
         installed = Installed(
             name=entry.name,
             identity=identity,
             matched=matched,
             layout=layout,
-            source=data.name,
-            size=size,
-            git_blob_sha1=blob,
-            sha256=sha256,
+            files=sources,
             tensors_sha256=tensors_sha256(tensors),
         )
         self._write(installed, tensors)
@@ -123,9 +147,21 @@ class WeightStore:
         installed = self._provenance(entry)
         if installed is None:
             raise WeightsError(_missing(entry))
-        digests = installed.git_blob_sha1, installed.sha256
-        identity, matched = self._identify(entry, *digests, tensors)
+        identity, matched = self._identify(entry, installed.files, tensors)
         return replace(installed, identity=identity, matched=matched)
+
+    def ref(self, name: str) -> WeightsRef:
+        """Returns the identity of what is installed under `name`, without reading it.
+
+        Raises:
+            UnknownNameError: If the catalog has no such name.
+            WeightsError: If it is not installed.
+        """
+        entry = find_entry(self.catalog, name)
+        installed = self._provenance(entry)
+        if installed is None:
+            raise WeightsError(_missing(entry))
+        return installed.ref
 
     def load(self, name: str) -> tuple[dict[str, Tensor], WeightsRef]:
         """Returns the tensors installed under `name`, by our names, and their identity.
@@ -148,23 +184,25 @@ class WeightStore:
         return tensors, installed.ref
 
     def _identify(
-        self, entry: CatalogEntry, blob: str, sha256: str, tensors: Mapping[str, Tensor]
+        self, entry: CatalogEntry, sources: Sequence[SourceFile], tensors: Mapping[str, Tensor]
     ) -> tuple[Identity, str]:
-        """Returns the identity of a file and what it rests on; refuses other known weights."""
-        found: tuple[Identity, str] = ("other", "unknown file")
+        """Returns the identity of files and what it rests on; refuses other known weights."""
         for other in self.catalog.values():
-            file = next((f for f in other.files if _is_file(f, blob, sha256)), None)
-            official = (file is not None and file.official) or _same_numbers(other, tensors)
-            if other is not entry and (file is not None or official):
+            is_other = any(_known(other, source) for source in sources)
+            if other is not entry and (is_other or _same_numbers(other, tensors)):
                 raise WeightsError(
                     f"this is {other.aliases[0] if other.aliases else other.name} ({other.title}), "
                     f"not {entry.name} ({entry.title})\n"
                     f"  to install it under its own name: vgbench weights import {other.name} FILE"
                 )
-            if other is entry and (file is not None or official):
-                evidence = f"file: {file.title}" if file else "checksums of its tensors"
-                found = ("official" if official else "other", evidence)
-        return found
+        files = [known for source in sources if (known := _known(entry, source))]
+        if len(files) == len(sources):
+            official = all(file.official for file in files) or _same_numbers(entry, tensors)
+            evidence = f"file: {' + '.join(file.title for file in files)}"
+            return "official" if official else "other", evidence
+        if _same_numbers(entry, tensors):
+            return "official", "checksums of its tensors"
+        return "other", "unknown file"
 
     def _path(self, name: str) -> Path:
         return self.folder / f"{name}.safetensors"
@@ -174,8 +212,8 @@ class WeightStore:
         if not path.is_file():
             return None
         try:
-            return Installed(**json.loads(path.read_text("utf-8")))
-        except (ValueError, TypeError) as error:
+            return Installed.from_json(path.read_text("utf-8"))
+        except (ValueError, TypeError, KeyError) as error:
             raise WeightsError(_damaged(path, entry, str(error))) from error
 
     def _write(self, installed: Installed, tensors: dict[str, Tensor]) -> None:
@@ -191,36 +229,56 @@ class WeightStore:
             os.replace(new.with_suffix(".json"), path.with_suffix(".json"))
 
 
-def read_network(file: Path, entry: CatalogEntry) -> tuple[dict[str, Tensor], str, Path]:
-    """Returns the tensors of a file under our names, its layout, and the file they lie in.
+def read_network(
+    files: Sequence[Path], entry: CatalogEntry
+) -> tuple[dict[str, Tensor], str, list[Path]]:
+    """Returns the tensors of files under our names, their layout, and the files they lie in.
 
     Args:
-        file: As for `WeightStore.import_weights`.
-        entry: The weights it is meant to hold.
+        files: As for `WeightStore.import_weights`.
+        entry: The weights that they are meant to hold together.
 
     Raises:
-        WeightsError: If the file is unreadable or does not fit the network.
+        WeightsError: If a file is unreadable or they do not fit the network.
     """
-    checkpoint = checkpoint_files(file)
-    if checkpoint is not None:
-        tensors, data, kind = read_checkpoint(*checkpoint), checkpoint[1], "tensorflow"
-    elif file.is_file():
-        (tensors, kind), data = read_torch_file(file), file
-    else:
-        raise WeightsError(f"{file} is neither a file of weights nor a TensorFlow checkpoint")
+    tensors: dict[str, Tensor] = {}
+    kinds: dict[Path, str] = {}
+    for file in files:
+        own, kind, data = _read(file)
+        if data in kinds:  # both files of a TensorFlow checkpoint were named
+            continue
+        kinds[data] = kind
+        if twice := sorted(tensors.keys() & own):
+            raise WeightsError(f"{file} holds '{twice[0]}', which another of the files holds too")
+        tensors |= own
     try:
         ours, layout = to_ours(tensors, network_shapes(entry))
     except WeightsError as error:
-        raise WeightsError(f"{file} is not '{entry.name}': {error}") from error
-    return ours, f"{layout} ({kind})", data
+        named = " and ".join(map(str, files))
+        raise WeightsError(
+            f"{named} is not '{entry.name}': {error}\n  expected: {entry.import_command}"
+        ) from error
+    return ours, f"{layout} ({' + '.join(dict.fromkeys(kinds.values()))})", list(kinds)
 
 
-def convert(name: str, source: Path, target: Path, catalog: Catalog | None = None) -> str:
-    """Writes the tensors of a file as safetensors under our names; returns the file's layout.
+def _read(file: Path) -> tuple[dict[str, Tensor], str, Path]:
+    """Returns the tensors of a file under its names, its kind, and the file they lie in."""
+    checkpoint = checkpoint_files(file)
+    if checkpoint is not None:
+        return read_checkpoint(*checkpoint), "tensorflow", checkpoint[1]
+    if file.is_file():
+        return *read_torch_file(file), file
+    raise WeightsError(f"{file} is neither a file of weights nor a TensorFlow checkpoint")
+
+
+def convert(
+    name: str, sources: Sequence[Path], target: Path, catalog: Catalog | None = None
+) -> str:
+    """Writes the tensors of files as safetensors under our names; returns the file's layout.
 
     Args:
-        name: Name or alias of the weights that `source` holds.
-        source: As for `WeightStore.import_weights`.
+        name: Name or alias of the weights that `sources` hold.
+        sources: As for `WeightStore.import_weights`.
         target: File to be made.
         catalog: As for `WeightStore`.
 
@@ -234,7 +292,7 @@ def convert(name: str, source: Path, target: Path, catalog: Catalog | None = Non
             f"{target}: expected the name of a new file, ending in .safetensors, in a folder that "
             "exists"
         )
-    tensors, layout, _ = read_network(source, find_entry(catalog or read_catalog(), name))
+    tensors, layout, _ = read_network(sources, find_entry(catalog or read_catalog(), name))
     with TemporaryDirectory(dir=target.parent) as scratch:
         save_file(tensors, Path(scratch) / target.name)
         os.replace(Path(scratch) / target.name, target)
@@ -269,9 +327,14 @@ def file_digests(path: Path) -> tuple[int, str, str]:
     return size, blob.hexdigest(), sha256.hexdigest()
 
 
-def _is_file(known: KnownFile, blob: str, sha256: str) -> bool:
-    by_blob = bool(known.git_blob_sha1) and known.git_blob_sha1 == blob
-    return by_blob or (bool(known.sha256_prefix) and sha256.startswith(known.sha256_prefix))
+def _known(entry: CatalogEntry, source: SourceFile) -> KnownFile | None:
+    """Returns the file of the catalog that a file is, if it is one."""
+    for known in entry.files:
+        by_blob = bool(known.git_blob_sha1) and known.git_blob_sha1 == source.git_blob_sha1
+        by_sha = bool(known.sha256_prefix) and source.sha256.startswith(known.sha256_prefix)
+        if by_blob or by_sha:
+            return known
+    return None
 
 
 def _same_numbers(entry: CatalogEntry, tensors: Mapping[str, Tensor]) -> bool:
@@ -291,7 +354,7 @@ def _missing(entry: CatalogEntry) -> str:
     hint = f"\n  or, with a connection: vgbench weights fetch {entry.name}" if online else ""
     return (
         f"weights '{entry.name}' not found and offline; put the file anywhere and run\n"
-        f"  vgbench weights import {entry.name} /path/to/{entry.example}{hint}"
+        f"  {entry.import_command}{hint}"
     )
 
 

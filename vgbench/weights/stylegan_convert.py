@@ -1,6 +1,6 @@
 """From a published file of StyleGAN's networks to the weights of a model of ours."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,10 @@ from vgbench.weights.stylegan_shapes import (
 MODELS_OF_FILES = (STYLEGAN2, STYLEGAN3, INVERSION)
 
 _MEAN, _LATENTS, _AT_ONCE = "mapping.w_avg", 20_000, 2_000
+# What pixel2style2pixel resizes images to before it encodes them, however large they are.
+_PSP_SIDE = 256
+# Options of the image GAN that the inversion stage shares with it.
+_SHARED = ("z_dim", "w_dim", "channel_base", "channel_max")
 
 
 @dataclass(frozen=True)
@@ -36,8 +40,8 @@ class Converted:
         model: Its name.
         options: What is known of its options.
         spec: The images of its generator.
-        weights: As it exports them: `generator.*`, and of the file's other networks
-            `discriminator.*` or, for an inversion, `encoder.*`.
+        weights: As it exports them: `generator.*` and, if the file has it, `discriminator.*`; of
+            an inversion `image.*` and `encoder.*`.
         source: The file: its name, size, digest and layout, and remarks on what was done.
     """
 
@@ -69,12 +73,12 @@ def convert_networks(name: str, path: Path) -> Converted:
         if name not in (found.model, INVERSION):
             raise CheckpointError(f"it holds '{found.model}', not '{name}'")
         model = load_target(found.config.target)(found.config, found.spec, 0)
-        parts = {"generator": _generator(model, published, notes)}
-        options = asdict(found.config)
+        generator, options = _generator(model, published, notes), asdict(found.config)
         if name == INVERSION:
-            parts["encoder"], options = _encoder(published, parts["generator"][_MEAN], found, notes)
+            encoder, options = _encoder(published, generator[_MEAN], found)
+            parts = {"image": generator, "encoder": encoder}
         else:
-            parts |= _discriminator(model, published, notes)
+            parts = {"generator": generator, **_discriminator(model, published, notes)}
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from error
     weights = {f"{part}.{k}": v for part, state in parts.items() for k, v in state.items()}
@@ -123,12 +127,19 @@ def _discriminator(
 
 
 def _encoder(
-    published: PublishedNetworks, mean: Tensor, found: Found, notes: list[str]
+    published: PublishedNetworks, mean: Tensor, found: Found
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Returns the encoder and its options; it predicts what is to be added to the mean style."""
+    """Returns the encoder and the options of the inversion stage that has it.
+
+    It predicts what is to be added to the mean style.
+    """
     if published.encoder is None:
         raise CheckpointError(f"a file of layout '{published.layout}' has no encoder")
-    shape = find_encoder(published.encoder)
+    if found.model != STYLEGAN2:
+        raise CheckpointError(f"its generator is '{found.model}'; expected '{STYLEGAN2}'")
+    shape, side = find_encoder(published.encoder), found.spec.height
+    if not shape.resolution and side > _PSP_SIDE:
+        shape = replace(shape, resolution=_PSP_SIDE)
     network = _encoder_network(shape)
     counters = {
         name: value
@@ -137,12 +148,12 @@ def _encoder(
     }
     fitted = _fitted("encoder", {**counters, **published.encoder}, network.state_dict())
     _center(fitted, shape, published.encoder_center, mean)
-    if shape.num_ws and shape.resolution != found.spec.height:
-        notes.append(
-            f"the encoder reads images of {shape.resolution}x{shape.resolution}, the generator "
-            f"makes them of {found.spec.height}x{found.spec.width}"
-        )
-    return fitted, shape.options
+    encoder = shape.options
+    if shape.resolution == side:
+        encoder["resolution"] = 0
+    widths = {name: getattr(found.config, name) for name in _SHARED}
+    image = {name: getattr(found.config, name) for name in ("mapping_layers", "use_noise")}
+    return fitted, {**widths, "image": image, "encoder": encoder}
 
 
 def _encoder_network(shape: EncoderShape) -> nn.Module:

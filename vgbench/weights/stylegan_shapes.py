@@ -42,7 +42,7 @@ class EncoderShape:
         img_channels: Colour channels.
         w_dim: Numbers per style.
         num_ws: Styles per image; 0 if one style is for all layers.
-        resolution: Width and height of the images; 0 if any will do.
+        resolution: Width and height of the images that it reads; 0 if shapes do not tell.
     """
 
     base_width: int
@@ -54,9 +54,10 @@ class EncoderShape:
 
     @property
     def options(self) -> dict[str, Any]:
-        """The options of the inversion stage that ask for it."""
+        """The options of the inversion stage's encoder that ask for it."""
         space = "wplus" if self.num_ws else "w"
-        return {"latent_space": space, "base_width": self.base_width, "units": self.units}
+        sizes = {"base_width": self.base_width, "units": self.units}
+        return {"latent_space": space, **sizes, "resolution": self.resolution}
 
 
 def find_encoder(encoder: Tensors) -> EncoderShape:

@@ -12,6 +12,7 @@ _VERBS = {
     "verify": ("vgbench.cli.data.verify:verify", "Check the files of a cache."),
     "bench": ("vgbench.cli.data.bench:bench", "Measure how fast clips are read."),
     "export": ("vgbench.cli.data.export:export", "Write clips as WebDataset shards."),
+    "latents": ("vgbench.cli.data.latents:latents", "Encode frames for runs on latents."),
     "stats": ("vgbench.cli.data.stats:stats", "Count what a protocol can use, and lengths."),
 }
 

@@ -22,8 +22,8 @@ class InversionConfig(ModelConfig):
     """Options of an encoder from images to the styles that generate them.
 
     Source: "Encoding in Style" (pSp, CVPR 2021); StyleInV (ICCV 2023), second stage.
-    Deviates: Adam in place of Ranger; the losses need no networks that were trained elsewhere, see
-    `InversionLossOptions`.
+    Deviates: Adam in place of Ranger; by default the losses need no networks that were trained
+    elsewhere, see `InversionLossOptions`.
 
     Attributes:
         z_dim: Numbers per latent of the image GAN.
@@ -90,9 +90,6 @@ class InversionConfig(ModelConfig):
         self._require("lr", self.lr > 0, "expected a float > 0")
         for name in ("beta1", "beta2"):
             self._require(name, 0 <= getattr(self, name) < 1, "expected a float in [0, 1)")
-        no_faces = "there are no weights that know faces; expected 0"
-        if self.loss.identity:
-            raise UsageError(f"model.loss.identity={self.loss.identity:g}: {no_faces}")
         self.stages()  # checks the options that they share
 
     def _require(self, name: str, accepted: bool, expected: str) -> None:
@@ -102,3 +99,11 @@ class InversionConfig(ModelConfig):
     def stages(self) -> tuple[Stage, ...]:
         """Returns the image GAN that is inverted."""
         return (image_stage(self, self.image),)
+
+    def weights(self) -> tuple[str, ...]:
+        """Returns the weights that the perceptual and the identity loss need, if any."""
+        return self.loss.networks
+
+    def remark(self) -> str:
+        """Returns the losses in use."""
+        return f"trained on {self.loss}"

@@ -17,5 +17,6 @@ def build_encoder(
         img_channels: Colour channels.
     """
     if options.latent_space == "w":
-        return WEncoder(options.backbone, w_dim, img_channels)
-    return WPlusEncoder(options.backbone, resolution, num_ws, w_dim, img_channels)
+        return WEncoder(options.backbone, w_dim, img_channels, options.resolution)
+    size = options.resolution or resolution
+    return WPlusEncoder(options.backbone, size, num_ws, w_dim, img_channels)

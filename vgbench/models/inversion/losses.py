@@ -39,9 +39,6 @@ class InversionObjective(nn.Module):
         options: Weights.
         perceptual: Distance of two images in look, e.g. `DiscriminatorDistance`.
         identity: Distance of two faces, e.g. `IdentityDistance`.
-
-    Raises:
-        UsageError: If there is no network for a loss in use.
     """
 
     def __init__(
@@ -51,11 +48,6 @@ class InversionObjective(nn.Module):
         identity: nn.Module | None = None,
     ) -> None:
         super().__init__()
-        for name, network in (("perceptual", perceptual), ("identity", identity)):
-            if network is None and getattr(options, name):
-                raise UsageError(
-                    f"loss.{name}={getattr(options, name)} needs a network; set it to 0"
-                )
         self.options = options
         self.perceptual, self.identity = perceptual, identity
 
@@ -74,7 +66,8 @@ class InversionObjective(nn.Module):
                 for `latent_reg`.
 
         Raises:
-            UsageError: If `latent_reg` is in use and there are no such styles.
+            UsageError: If `latent_reg` is in use and there are no such styles, or there is no
+                network for a loss in use.
         """
         weights, images = self.options.active, real
         if "latent_reg" in weights:
@@ -96,10 +89,11 @@ class InversionObjective(nn.Module):
             fake = space.synthesis(ws)
         if "mse" in weights:
             parts["mse"] = F.mse_loss(fake, real)
-        if "perceptual" in weights and self.perceptual is not None:
-            parts["perceptual"] = self.perceptual(fake, real)
-        if "identity" in weights and self.identity is not None:
-            parts["identity"] = self.identity(fake, real)
+        for name, network in (("perceptual", self.perceptual), ("identity", self.identity)):
+            if name in weights:
+                if network is None:
+                    raise UsageError(f"loss.{name}={weights[name]:g} was given no network")
+                parts[name] = network(fake, real)
         if "w_norm" in weights:
             parts["w_norm"] = (ws - space.w_avg).flatten(1).norm(dim=1).mean()
         return parts

@@ -11,7 +11,9 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from vgbench.losses.perceptual import DiscriminatorDistance
+from vgbench.losses.trained import trained_distance
 from vgbench.models.base import Clips, ReconstructingGAN
+from vgbench.models.guided import Guided
 from vgbench.models.image_stage import image_networks, load_part
 from vgbench.models.inversion.config import InversionConfig
 from vgbench.models.inversion.encoder import build_encoder
@@ -37,7 +39,7 @@ class Fidelity(NamedTuple):
     latent_roughness: float
 
 
-class Inversion(ReconstructingGAN):
+class Inversion(ReconstructingGAN, Guided):
     """An encoder that finds the styles with which a frozen image GAN generates given images.
 
     It samples the inversions of generated images, and is measured by those of real ones.
@@ -51,7 +53,7 @@ class Inversion(ReconstructingGAN):
 
     Attributes:
         generator: The frozen image generator and the encoder in training.
-        objective: Its losses; the perceptual one looks through the image GAN's discriminator.
+        objective: Its losses.
     """
 
     config: InversionConfig
@@ -67,7 +69,8 @@ class Inversion(ReconstructingGAN):
                 config.encoder, spec.height, image.num_ws, config.w_dim, spec.channels
             )
         self.generator = LatentSpace(image, encoder)
-        self.objective = InversionObjective(config.loss, DiscriminatorDistance(discriminator))
+        look = DiscriminatorDistance(discriminator) if config.loss.uses_discriminator else None
+        self.objective = InversionObjective(config.loss, look)
 
     @property
     def clips(self) -> SampleRequest:
@@ -117,14 +120,12 @@ class Inversion(ReconstructingGAN):
         return Fidelity(10 * math.log10(4 / error) if error else math.inf, rough)
 
     def remarks(self, video: Float[Tensor, "n c t h w"]) -> tuple[str, ...]:
-        """Returns the fidelity to these clips, and the losses that the encoder was trained on."""
+        """Returns the fidelity to these clips."""
         psnr, rough = self.fidelity(video)
-        losses = ", ".join(f"{name} {w:g}" for name, w in self.config.loss.active.items())
         clips = f"{len(video)} clips of {video.shape[2]} frames"
         return (
             "reconstructs the real clips of the floor",
             f"PSNR {psnr:.2f} dB, latent roughness {rough:.3f} on {clips}",
-            f"trained on {losses}",
         )
 
     def _styles(self, video: Float[Tensor, "b c t h w"]) -> Float[Tensor, "n l d"]:
@@ -142,6 +143,14 @@ class Inversion(ReconstructingGAN):
 
     # Stages.
 
+    def take_weights(self, name: str, weights: Mapping[str, Tensor]) -> None:
+        """Takes the network of the perceptual loss, or that of the identity loss."""
+        distance = trained_distance(name, weights)
+        if name == self.config.loss.perceptual_net:
+            self.objective.perceptual = distance
+        else:
+            self.objective.identity = distance
+
     def start_from(self, stage: str, weights: Mapping[str, Tensor]) -> None:
         """Takes over the image GAN of the stage `image`.
 
@@ -150,12 +159,11 @@ class Inversion(ReconstructingGAN):
         """
         if stage != "image":
             super().start_from(stage, weights)
-        discriminator = image_networks(self.config.stages()[0], self.spec, self.seed).discriminator
         load_part(self.generator.generator, weights, "generator")
-        load_part(discriminator, weights, "discriminator")
-        seen = DiscriminatorDistance(discriminator)
-        assert self.objective.perceptual is not None
-        self.objective.perceptual.load_state_dict(seen.state_dict())
+        if self.config.loss.uses_discriminator:
+            networks = image_networks(self.config.stages()[0], self.spec, self.seed)
+            load_part(networks.discriminator, weights, "discriminator")
+            self.objective.perceptual = DiscriminatorDistance(networks.discriminator)
 
     def export(self) -> dict[str, Tensor]:
         """Returns the encoder as `encoder.*` and the generator that it inverts as `image.*`."""

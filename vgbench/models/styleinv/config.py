@@ -36,7 +36,8 @@ class StyleInVConfig(StyleGANConfig):
 
     Attributes:
         image: How the image GAN is trained: the stage `image`.
-        inversion: Weights of the losses of its inversion: the stage `inversion`.
+        inversion: Weights of the losses of its inversion: the stage `inversion`. As in the
+            reference they have no `latent_reg`, except in the budget `demo`.
         inversion_lr: Learning rate of that stage.
         encoder: The network that is trained, e.g. `model.encoder.modulation=modconv`.
         motion: Motion codes, e.g. `model.motion.distance=128` for slow scenes.
@@ -53,7 +54,9 @@ class StyleInVConfig(StyleGANConfig):
     r1_gamma: float = 4.0
     augment: str = "ada"
     image: ImageOptions = field(default_factory=ImageOptions)
-    inversion: InversionLossOptions = field(default_factory=InversionLossOptions)
+    inversion: InversionLossOptions = field(
+        default_factory=lambda: InversionLossOptions(latent_reg=0.0)
+    )
     inversion_lr: float = 0.0001
     encoder: EncoderOptions = field(default_factory=EncoderOptions)
     motion: MotionOptions = field(default_factory=MotionOptions)
@@ -78,6 +81,7 @@ class StyleInVConfig(StyleGANConfig):
             "model": {
                 "preset": "tiny",
                 "image": DEMO_IMAGE,
+                "inversion": {"latent_reg": 1.0},
                 "inversion_lr": 0.001,
                 "flip": False,
                 "lr_g": 0.001,
@@ -114,6 +118,11 @@ class StyleInVConfig(StyleGANConfig):
             raise UsageError(
                 f"model.style.dim={self.style.dim}: with model.encoder.kind=none temporal styles "
                 f"are added to styles; expected model.w_dim={self.w_dim}"
+            )
+        if self.encoder.pca > self.w_dim:
+            raise UsageError(
+                f"model.encoder.pca={self.encoder.pca}: styles have {self.w_dim} directions; "
+                f"expected at most model.w_dim={self.w_dim}"
             )
         _ = self.disc.fusion(self.sparse), self.stages()  # they check their options
 

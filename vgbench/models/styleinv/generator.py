@@ -12,7 +12,6 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vgbench.errors import UsageError
 from vgbench.models.styleinv.motion import TemporalStyle
 from vgbench.models.styleinv.options import EncoderOptions, MotionOptions, StyleOptions
 from vgbench.nn.encoder.modulated import ModulatedEncoder
@@ -32,18 +31,13 @@ class PrincipalResidual(nn.Module):
 
     Args:
         w_dim: Numbers per style.
-        count: Directions.
-
-    Raises:
-        UsageError: If there are not as many directions.
+        count: Directions, at most `w_dim`.
     """
 
     directions: Tensor
 
     def __init__(self, w_dim: int, count: int) -> None:
         super().__init__()
-        if count > w_dim:
-            raise UsageError(f"encoder.pca={count}: styles have {w_dim} directions; expected fewer")
         self.weights = nn.Linear(w_dim, count)
         nn.init.normal_(self.weights.weight, std=0.02)
         nn.init.zeros_(self.weights.bias)
@@ -88,11 +82,9 @@ class StyleInversion(nn.Module):
         encoder: Options of the modulated encoder.
         motion: Options of the motion codes.
         style: Options of the temporal styles.
-        w_dim: Numbers per style of the image generator.
+        w_dim: Numbers per style of the image generator; without an encoder as many as per temporal
+            style.
         img_channels: Colour channels.
-
-    Raises:
-        UsageError: If without an encoder temporal styles are not as wide as styles.
     """
 
     def __init__(
@@ -104,11 +96,6 @@ class StyleInversion(nn.Module):
         img_channels: int = 3,
     ) -> None:
         super().__init__()
-        if encoder.kind == "none" and style.dim != w_dim:
-            raise UsageError(
-                f"encoder.kind=none adds temporal styles to styles of {w_dim} numbers: expected "
-                f"style.dim={w_dim}, got {style.dim}"
-            )
         self.options = encoder
         self.mapping = TemporalStyle(motion, style, w_dim)
         self.encoder = None

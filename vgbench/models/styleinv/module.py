@@ -11,13 +11,12 @@ from torch.optim import Optimizer
 
 from vgbench.models.animation import Animator
 from vgbench.models.base import Clips
-from vgbench.models.image_stage import image_networks, load_inversion, load_part
+from vgbench.models.image_stage import finetuned, image_networks, load_inversion, load_part
 from vgbench.models.style_training import LOSS_LIMIT, StyleGAN
 from vgbench.models.styleinv.config import StyleInVConfig
 from vgbench.models.styleinv.discriminator import build_discriminator
 from vgbench.models.styleinv.generator import Render, Rollout, StyleInversion, roll_out
 from vgbench.models.styleinv.losses import generator_losses
-from vgbench.models.styleinv.rendering import renderer
 from vgbench.models.styleinv.sparse import real_times, shown, times_to_generate
 from vgbench.nn.encoder.inversion import WEncoder
 from vgbench.nn.encoder.latent_space import LatentSpace
@@ -177,7 +176,7 @@ class StyleInV(StyleGAN, Animator):
 
         In frame 0 is what the model makes of the first image, which is near its inversion.
         """
-        renderers = [self.space.render, *(renderer(self.space, style) for style in styles)]
+        renderers = [self.space.render, *(self._renderer(style) for style in styles)]
         with self.evaluating():
             w0 = self._inverted(photos)
             noise = self._motion_noise(len(photos), float(frames - 1), generator)
@@ -191,7 +190,11 @@ class StyleInV(StyleGAN, Animator):
 
     def restyle(self, style: nn.Module | None) -> None:
         """Lets another image generator render all videos from now on; see `Animator.restyle`."""
-        self._style = None if style is None else renderer(self.space, style)
+        self._style = None if style is None else self._renderer(style)
+
+    def _renderer(self, style: nn.Module) -> Render:
+        """How another image generator renders the styles of this model's own."""
+        return LatentSpace(finetuned(self.space, style), self.space.encoder).render
 
     # Motion.
 

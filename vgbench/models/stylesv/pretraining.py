@@ -66,8 +66,13 @@ def start_discriminator(discriminator: VideoDiscriminator, image: Mapping[str, T
         image: State dict of an image discriminator of the same widths.
 
     Raises:
-        CheckpointError: If it has others.
+        CheckpointError: If it has others, or there is none.
     """
+    if not image:
+        raise CheckpointError(
+            "the image GAN comes without a discriminator, which the video discriminator starts "
+            "from\n  give one with a discriminator, or leave out model.init.image"
+        )
     fusion, state, kept = discriminator.fusion, discriminator.state_dict(), set(_OF_CONDITION)
     if fusion.merge == "concat":
         kept |= {f"b{fusion.resolution}", f"b{2 * fusion.resolution}"}

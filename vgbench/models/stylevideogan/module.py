@@ -1,8 +1,7 @@
 """StyleVideoGAN as a trainable video GAN."""
 
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from einops import rearrange
@@ -11,8 +10,9 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
 from vgbench.errors import CheckpointError
-from vgbench.models.animation import Animator
+from vgbench.models.animation import DEFAULT_OFFSET, Offset, OffsetAnimator
 from vgbench.models.base import Clips, VideoGAN
+from vgbench.models.bounded import InvertingGAN
 from vgbench.models.image_stage import finetuned, load_inversion, load_part
 from vgbench.models.stylevideogan.backends import Backend, build_backend
 from vgbench.models.stylevideogan.config import StyleVideoGANConfig
@@ -30,9 +30,11 @@ from vgbench.types import SampleRequest, VideoSpec
 
 # Latents of training frames that are looked at together.
 _FRAMES_AT_ONCE = 4096
+# Frames that are encoded and decoded together.
+_PICTURES_AT_ONCE = 64
 
 
-class StyleVideoGAN(VideoGAN, Animator):
+class StyleVideoGAN(VideoGAN, OffsetAnimator, InvertingGAN):
     """A recurrent generator of latents, trained without a pixel; see `StyleVideoGANConfig`.
 
     Source: "StyleVideoGAN: A Temporal Generative Model using a Pretrained StyleGAN" (BMVC 2021).
@@ -87,8 +89,9 @@ class StyleVideoGAN(VideoGAN, Animator):
 
     def see_latents(self, latents: Float[Tensor, "f l d"]) -> None:
         """Takes the scale and the directions of motion from the latents of the training frames."""
-        self.generator.fit_scale(latent_moments(torch.split(latents, _FRAMES_AT_ONCE)))
-        self.offset.fit(latents[:: math.ceil(len(latents) / _FRAMES_AT_ONCE)])
+        moments = latent_moments(torch.split(latents, _FRAMES_AT_ONCE))
+        self.generator.fit_scale(moments)
+        self.offset.fit(latents, moments.mean)
         assert self.generator_ema is not None
         self.generator_ema.network.load_state_dict(self.generator.state_dict())
 
@@ -204,6 +207,13 @@ class StyleVideoGAN(VideoGAN, Animator):
     # The offset trick, and other image generators.
 
     @torch.no_grad()
+    def reconstruct(self, video: Float[Tensor, "n c t h w"]) -> Float[Tensor, "n c t h w"]:
+        """Returns what the backend makes of every frame, in [-1, 1]."""
+        frames = rearrange(video, "n c t h w -> (n t) c h w")
+        made = torch.cat([self.invert(some) for some in torch.split(frames, _PICTURES_AT_ONCE)])
+        return rearrange(made, "(n t) c h w -> n c t h w", n=len(video))
+
+    @torch.no_grad()
     def invert(self, photos: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
         """Returns what the backend makes of photographs, in [-1, 1]."""
         with self.evaluating():
@@ -216,8 +226,7 @@ class StyleVideoGAN(VideoGAN, Animator):
         frames: int,
         generator: GeneratorLike,
         styles: Sequence[nn.Module] = (),
-        ref: Literal["mean", "first"] = "mean",
-        naive: bool = False,
+        offset: Offset = DEFAULT_OFFSET,
     ) -> list[Float[Tensor, "n c t h w"]]:
         """Moves the subjects of photographs as the training subject moves: the offset trick.
 
@@ -226,25 +235,25 @@ class StyleVideoGAN(VideoGAN, Animator):
             frames: Frames per video, at least 1.
             generator: Of the motion; video i depends on generator i alone.
             styles: Further image generators with the same styles; see `restyle`.
-            ref: What a photograph corresponds to: the `mean` of the training frames, or each
-                video's `first` frame, which is its inversion then, if the offset is `naive`.
-            naive: Whether the whole difference to it is added, also where the training subject
-                moves.
+            offset: What of the photographs is added to the videos. With `Offset("first", 0)`
+                videos start from the photographs' inversions.
 
         Returns:
             The videos by the model's own image generator, then those by each of `styles`.
 
         Raises:
             CheckpointError: If an image generator has other styles.
+            UsageError: If the offset leaves more directions alone than the model knows.
 
         Source: StyleVideoGAN (BMVC 2021), section 3 (offset trick).
         """
         self.check_size(len(photos), frames)
         backends = [self.backend, *(self._restyled(style) for style in styles)]
+        subspace = self.offset.subspace(offset)
         with self.evaluating():
             blocks = self._rollout(len(photos), frames, generator)
             ws = self.backend.encode(photos)
-            moved = list(transfer(blocks, ws, self.offset.subspace, ref, naive))
+            moved = list(transfer(blocks, ws, subspace, offset.ref))
             return [torch.cat(list(self._pictures(moved, own)), dim=2) for own in backends]
 
     def restyle(self, style: nn.Module | None) -> None:

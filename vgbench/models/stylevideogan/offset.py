@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from einops import einsum, rearrange
@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vgbench.errors import UsageError
+from vgbench.models.animation import Offset
 from vgbench.models.stylevideogan.options import OffsetOptions
 
 # Frames that the decomposition looks at, evenly spaced; its time grows with their square.
@@ -24,148 +25,149 @@ class Subspace(NamedTuple):
         axes: Orthonormal directions, `g r k`, zeros where a group has fewer than others. Groups
             are the style vectors (`g` = l, `k` = d) or all of them as one (`g` = 1, `k` = l d).
         variances: Variance of the latents along each direction, `g r`.
+        total: Their variance along all directions, these or others, `g`.
     """
 
     mean: Float[Tensor, "l d"]
     axes: Float[Tensor, "g r k"]
     variances: Float[Tensor, "g r"]
+    total: Float[Tensor, " g"]
 
-    def remove(self, offset: Float[Tensor, "l d"]) -> Float[Tensor, "l d"]:
-        """Returns the part of an offset that is orthogonal to all directions."""
-        groups = offset.to(self.axes).reshape(len(self.axes), -1)
-        along = einsum(self.axes, groups, "g r k, g k -> g r")
-        rest = groups - einsum(self.axes, along, "g r k, g r -> g k")
-        return rest.reshape(offset.shape).to(offset)
+    def first(self, rank: int) -> "Subspace":
+        """Returns the first directions of each group; without any, nothing is removed."""
+        return self._replace(axes=self.axes[:, :rank], variances=self.variances[:, :rank])
+
+    def explaining(self, share: float) -> "Subspace":
+        """Returns the first directions of each group that explain a share of its variance."""
+        before = self.variances.cumsum(dim=1) - self.variances
+        kept = before < share * self.total[:, None]
+        return self._replace(axes=self.axes * kept[..., None], variances=self.variances * kept)
+
+    def remove(self, offsets: Float[Tensor, "n l d"]) -> Float[Tensor, "n l d"]:
+        """Returns the part of offsets that is orthogonal to all directions."""
+        groups = offsets.to(self.axes).reshape(len(offsets), len(self.axes), -1)
+        along = einsum(self.axes, groups, "g r k, n g k -> n g r")
+        rest = groups - einsum(self.axes, along, "g r k, n g r -> n g k")
+        return rest.reshape(offsets.shape).to(offsets)
 
 
 def motion_subspace(
-    latents: Float[Tensor, "f l d"],
-    rank: int | None = None,
-    per_style: bool = False,
-    explained: float = 0.95,
-    max_rank: int = 32,
+    latents: Float[Tensor, "f l d"], rank: int, per_style: bool = False
 ) -> Subspace:
     """Returns the first principal directions of a subject's latents, found in float64.
 
     Args:
         latents: W+ latents of the frames that the temporal model was trained on, at least 2.
-        rank: Number of directions; None for as many as explain `explained` of the variance, at
-            most `max_rank`.
+        rank: Number of directions.
         per_style: Whether each style vector is decomposed by itself.
-        explained: Share of the variance.
-        max_rank: Largest number of directions chosen by that share.
 
     Raises:
         UsageError: If there are less than 2 frames or `rank` is negative.
 
-    Source: StyleVideoGAN (BMVC 2021), section 3 (offset trick); the rank is our choice.
+    Source: StyleVideoGAN (BMVC 2021), section 3 (offset trick).
     """
-    if len(latents) < 2 or (rank is not None and rank < 0):
+    if len(latents) < 2 or rank < 0:
         raise UsageError(
             f"{len(latents)} frames, rank {rank}: expected 2 frames or more and a rank >= 0"
         )
-    step = math.ceil(len(latents) / _MAX_FRAMES)
-    frames = latents[::step].double()
-    mean = latents.mean(dim=0, dtype=torch.float64)
+    frames = latents[:: math.ceil(len(latents) / _MAX_FRAMES)].double()
+    mean = frames.mean(dim=0)
     pattern = "f l d -> l f d" if per_style else "f l d -> 1 f (l d)"
     _, singular, axes = torch.linalg.svd(rearrange(frames - mean, pattern), full_matrices=False)
     variances = singular.square() / (len(frames) - 1)
-    chosen = _explaining(variances, explained).clamp_max(max_rank) if rank is None else rank
     # Beyond the rank of the latents, directions are arbitrary: nothing moves along them.
-    tiny = singular[:, :1] * max(len(frames), axes.shape[2]) * torch.finfo(singular.dtype).eps
-    ranks = (singular > tiny).sum(dim=1).clamp_max(chosen)
-    most = int(ranks.max())
-    kept = torch.arange(most) < ranks[:, None]
-    return Subspace(
-        mean,
-        axes[:, :most] * kept[:, :, None],
-        variances[:, :most] * kept,
-    )
+    tiny = singular[:, :1] * max(len(frames), axes.shape[2]) * torch.finfo(latents.dtype).eps
+    kept = singular > tiny
+    every = Subspace(mean, axes * kept[..., None], variances * kept, variances.sum(dim=1))
+    return every.first(rank)
 
 
-def _explaining(variances: Float[Tensor, "g r"], share: float) -> Tensor:
-    """Returns how many of the largest variances add up to a share of all, per group."""
-    sums = variances.cumsum(dim=1)
-    return (sums < share * sums[:, -1:]).sum(dim=1) + 1
+class Directions(nn.Module):
+    """The directions of a subspace, kept with a trained model; zeros until they are found.
+
+    Args:
+        groups: Style vectors, or 1 if they are decomposed as one.
+        rank: Number of directions.
+        size: Numbers per group.
+    """
+
+    axes: Tensor
+    variances: Tensor
+    total: Tensor
+
+    def __init__(self, groups: int, rank: int, size: int) -> None:
+        super().__init__()
+        self.register_buffer("axes", torch.zeros(groups, min(rank, size), size))
+        self.register_buffer("variances", torch.zeros(groups, min(rank, size)))
+        self.register_buffer("total", torch.zeros(groups))
+
+    def keep(self, found: Subspace) -> None:
+        """Takes over the directions of a subspace, which may have fewer."""
+        rank = found.axes.shape[1]
+        self.axes.zero_()[:, :rank].copy_(found.axes)
+        self.variances.zero_()[:, :rank].copy_(found.variances)
+        self.total.copy_(found.total)
 
 
 class OffsetTrick(nn.Module):
-    """The subspace of the training latents, kept with a trained model.
+    """In which directions the training latents move, kept with a trained model.
 
     Args:
-        options: Which directions.
+        options: How many directions.
         num_ws: Style vectors per frame.
         w_dim: Numbers per style vector.
     """
 
     mean: Tensor
-    axes: Tensor
-    variances: Tensor
 
     def __init__(self, options: OffsetOptions, num_ws: int, w_dim: int) -> None:
         super().__init__()
         self.options = options
-        groups, size = (num_ws, w_dim) if options.per_style else (1, num_ws * w_dim)
-        most = min(options.most, size)
         self.register_buffer("mean", torch.zeros(num_ws, w_dim))
-        self.register_buffer("axes", torch.zeros(groups, most, size))
-        self.register_buffer("variances", torch.zeros(groups, most))
+        self.joint = Directions(1, options.max_rank, num_ws * w_dim)
+        self.by_style = Directions(num_ws, options.max_rank, w_dim)
 
-    @property
-    def subspace(self) -> Subspace:
-        """The directions; none until they are fitted."""
-        return Subspace(self.mean, self.axes, self.variances)
+    def fit(self, latents: Float[Tensor, "f l d"], mean: Float[Tensor, "l d"]) -> None:
+        """Finds the directions of the latents of the training frames, whose mean is known."""
+        self.mean.copy_(mean)
+        for kept, per_style in ((self.joint, False), (self.by_style, True)):
+            kept.keep(motion_subspace(latents, self.options.max_rank, per_style))
 
-    def fit(self, latents: Float[Tensor, "f l d"]) -> None:
-        """Finds the directions of the latents of some training frames; see `motion_subspace`."""
-        options = self.options
-        limits = (options.explained, options.max_rank)
-        found = motion_subspace(latents, options.rank or None, options.per_style, *limits)
-        rank = found.axes.shape[1]
-        self.mean.copy_(found.mean)
-        self.axes.zero_()[:, :rank].copy_(found.axes)
-        self.variances.zero_()[:, :rank].copy_(found.variances)
+    def subspace(self, offset: Offset) -> Subspace:
+        """Returns the directions that an offset leaves alone.
 
-
-def subject_offset(
-    target: Float[Tensor, "l d"],
-    reference: Float[Tensor, "l d"],
-    subspace: Subspace | None = None,
-) -> Float[Tensor, "l d"]:
-    """Returns what is to be added to a subject's latents to make them another's.
-
-    Args:
-        target: Latent of a picture of the other subject.
-        reference: Latent of the subject that it corresponds to: the mean, or a clip's first.
-        subspace: Directions to leave alone (the trick); None for the naive offset.
-    """
-    offset = target - reference
-    return offset if subspace is None else subspace.remove(offset)
+        Raises:
+            UsageError: If it asks for more directions than are kept.
+        """
+        own = self.by_style if offset.per_style else self.joint
+        every = Subspace(self.mean, own.axes, own.variances, own.total)
+        if offset.rank is None:
+            return every.explaining(self.options.explained)
+        most = own.axes.shape[1]
+        if offset.rank > most:
+            raise UsageError(
+                f"rank {offset.rank}: the model keeps {most} directions, expected 0 to {most}\n"
+                "  more are kept by runs with a larger model.offset.max_rank"
+            )
+        return every.first(offset.rank)
 
 
 def transfer(
     blocks: Iterable[Float[Tensor, "n _t l d"]],
-    targets: Float[Tensor, "n l d"] | Float[Tensor, "l d"],
+    targets: Float[Tensor, "n l d"],
     subspace: Subspace,
-    ref: Literal["mean", "first"] = "mean",
-    naive: bool = False,
+    ref: str = "mean",
 ) -> Iterator[Float[Tensor, "n _t l d"]]:
     """Yields a rollout's latents moved to other subjects.
 
     Args:
         blocks: W+ latents of clips, block by block.
-        targets: Latent of a picture of each clip's other subject, or of the one of all clips.
+        targets: Latent of a picture of each clip's other subject.
         subspace: Of the subject that the temporal model was trained on.
-        ref: What the picture corresponds to: the subject's `mean`, or each clip's `first` frame,
-            which then is the picture itself if the offset is naive.
-        naive: Whether the whole offset is added, motion included.
+        ref: What the picture corresponds to: the subject's `mean`, or each clip's `first` frame.
     """
     offsets: Tensor | None = None
     for ws in blocks:
         if offsets is None:
-            mean = subspace.mean.to(ws).expand_as(ws[:, 0])
-            references = mean if ref == "mean" else ws[:, 0]
-            kept = None if naive else subspace
-            pairs = zip(targets.expand_as(references), references, strict=True)
-            offsets = torch.stack([subject_offset(target, r, kept) for target, r in pairs])
+            offsets = subspace.remove(targets - (ws[:, 0] if ref == "first" else subspace.mean))
         yield ws + offsets[:, None]

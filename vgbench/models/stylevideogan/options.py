@@ -199,19 +199,16 @@ class IdentityOptions:
 
 @dataclass(frozen=True)
 class OffsetOptions:
-    """The offset trick: the directions of the training latents that an offset leaves alone.
+    """The offset trick: the directions of the training latents that a model keeps for it.
 
     Attributes:
-        rank: Number of directions; 0 for as many as explain `explained` of the variance.
-        max_rank: Most directions that are chosen in this way.
-        explained: Share of the variance.
-        per_style: Whether each style vector has directions of its own.
+        max_rank: Directions that are kept.
+        explained: Share of the variance that those explain which an offset leaves alone, if it
+            does not say how many.
     """
 
-    rank: int = 0
     max_rank: int = 32
     explained: float = 0.95
-    per_style: bool = False
 
     group: ClassVar[str] = "offset"
 
@@ -221,14 +218,8 @@ class OffsetOptions:
         Raises:
             UsageError: If a value is not accepted; names the option, the value and what is.
         """
-        _at_least(self, 0, "rank")
         _at_least(self, 1, "max_rank")
         _require(self, "explained", 0 < self.explained <= 1, "expected a float in (0, 1]")
-
-    @property
-    def most(self) -> int:
-        """Most directions that there can be."""
-        return self.rank or self.max_rank
 
 
 def _widths(options: Any, *names: str) -> None:

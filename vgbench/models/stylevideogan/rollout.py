@@ -62,16 +62,15 @@ def endless_codes(
     """
     z_dim, device = generator.options.z_dim, generator.scale.mean.device
     start = normal(n, (z_dim,), source, device) if first is None else first
-    state = None
+    with torch.no_grad():
+        state = generator.first_state(start)
+    before = start[:, None]
     while True:
         motion = normal(n, (_BLOCK, z_dim), source, device)
         with torch.no_grad():
-            if state is None:
-                outputs, state = generator.recurrence(motion, generator.first_state(start))
-                outputs = torch.cat((start[:, None], outputs), dim=1)
-            else:
-                outputs, state = generator.recurrence(motion, state)
-        yield outputs
+            outputs, state = generator.recurrence(motion, state)
+        yield torch.cat((before, outputs), dim=1)
+        before = outputs[:, :0]
 
 
 def decode(

@@ -26,15 +26,19 @@ class WEncoder(Backbone):
         size: Widths and depths of the backbone.
         w_dim: Numbers per style.
         img_channels: Colour channels.
+        resolution: Width and height to which images are resized first; 0 for no resizing.
     """
 
-    def __init__(self, size: BackboneSize, w_dim: int = 512, img_channels: int = 3) -> None:
+    def __init__(
+        self, size: BackboneSize, w_dim: int = 512, img_channels: int = 3, resolution: int = 0
+    ) -> None:
         super().__init__(size, img_channels)
+        self.resolution = resolution
         self.linear = EqualLinear(size.widths[-1], w_dim)
 
     def forward(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
         """Returns what is to be added to the generator's mean style."""
-        return self.read(self.body(self.input_layer(images)))
+        return self.read(self.body(self.input_layer(_resized(images, self.resolution))))
 
     def read(self, maps: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
         """Returns the styles that last maps stand for."""
@@ -70,7 +74,8 @@ class WPlusEncoder(Backbone):
 
     Args:
         size: Widths and depths of the backbone.
-        resolution: Width and height of the images, a power of two, at least 16.
+        resolution: Width and height of the images that it reads, a power of two, at least 16;
+            others are resized first.
         num_ws: Layers that need a style.
         w_dim: Numbers per style.
         img_channels: Colour channels.
@@ -85,6 +90,7 @@ class WPlusEncoder(Backbone):
         img_channels: int = 3,
     ) -> None:
         super().__init__(size, img_channels)
+        self.resolution = resolution
         _, fine, middle, coarse = size.widths
         strides = [16] * _COARSE + [8] * _MIDDLE + [4] * num_ws
         heads = [StyleHead(coarse, resolution // stride, w_dim) for stride in strides[:num_ws]]
@@ -96,11 +102,20 @@ class WPlusEncoder(Backbone):
 
     def forward(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n l d"]:
         """Returns what is to be added to the generator's mean style, layer by layer."""
-        _, fine, middle, coarse = self.stage_maps(images)
+        _, fine, middle, coarse = self.stage_maps(_resized(images, self.resolution))
         middle = _add_upsampled(coarse, self.latlayer1(middle))
         fine = _add_upsampled(middle, self.latlayer2(fine))
         maps = [coarse] * _COARSE + [middle] * _MIDDLE + [fine] * len(self.styles)
         return torch.stack([head(x) for head, x in zip(self.styles, maps, strict=False)], dim=1)
+
+
+def _resized(images: Tensor, side: int) -> Tensor:
+    """Images of another size: means of pixels where they become smaller, between them if larger."""
+    if side in (0, images.shape[2]):
+        return images
+    if side < images.shape[2]:
+        return F.adaptive_avg_pool2d(images, side)
+    return F.interpolate(images, size=side, mode="bilinear", align_corners=False)
 
 
 def _add_upsampled(small: Tensor, large: Tensor) -> Tensor:

@@ -1,0 +1,104 @@
+"""Boards of 0 to 20 000 rows: seconds to export them and to check what was exported.
+
+Each command is a process of its own, start-up included, as a user has it; the rows are read from
+one CSV file, and once from one JSON file per row, as folders of runs hold them.
+
+python benchmarks/board.py
+"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from vgbench.report.row_files import to_csv, to_json, write_text
+from vgbench.report.rows import LeaderboardRow
+
+SIZES = (0, 1, 200, 20_000)
+METHODS, PROTOCOLS = 50, 4
+
+
+def rows(count: int) -> Iterator[LeaderboardRow]:
+    """Yields rows of many configurations, seeds and protocols, all of them different."""
+    for i in range(count):
+        training, protocol = divmod(i, PROTOCOLS)
+        seed, configuration = training % 5, training // 5
+        yield LeaderboardRow(
+            model=f"method{configuration % METHODS}",
+            dataset="shapes",
+            metric=f"hED{protocol}",
+            value=1 + (i * 7919 % 10_007) / 10_007,
+            protocol_id=f"hed{protocol}/demo@1",
+            protocol_hash=f"{protocol:012x}",
+            feature_net="jet",
+            feature_net_sha256="",
+            weights_identity="handcrafted",
+            preprocess_id="yuv601-l3",
+            n_real=256,
+            n_fake=256,
+            n_real_videos=256,
+            n_fake_videos=256,
+            frames=16,
+            stride=1,
+            resolution="32x32",
+            fps=25.0,
+            dataset_fingerprint="f" * 64,
+            split="train",
+            seed_data=0,
+            seed_gen=0,
+            seed_train=seed,
+            ddof=1,
+            checkpoint_sha256=f"{training:064x}",
+            clips_seen=9000,
+            config=f'{{"channels": {configuration}}}',
+            config_sha256=f"{configuration:064x}",
+            precision="fp32",
+            device="cpu",
+            vgbench_version="0.1.0",
+            torch_version="2.13.0",
+            date="2026-01-01T00:00:00Z",
+            note="stage image from 1a2b3c4d5e6f",
+        )
+
+
+def seconds(*words: object) -> float:
+    """Returns the wall time of one `vgbench leaderboard` command, which must succeed."""
+    command = [sys.executable, "-m", "vgbench", "leaderboard", *map(str, words)]
+    start = time.perf_counter()
+    subprocess.run(command, capture_output=True, check=True)
+    return time.perf_counter() - start
+
+
+def measured(count: int, folder: Path) -> list[float]:
+    """Returns the seconds of each command on a board of so many rows."""
+    runs, board, copy = folder / "runs", folder / "board.csv", folder / "copy.csv"
+    runs.mkdir(parents=True)
+    for i, row in enumerate(rows(count)):
+        write_text(runs / str(i) / "eval" / "x.json", to_json([row]))
+    write_text(board, to_csv(list(rows(count))))
+    return [
+        seconds("export", "-o", copy, board),
+        seconds("export", "-o", copy.with_suffix(".md"), board),
+        seconds("check", board),
+        seconds("export", "-o", copy, runs),
+        seconds("check", runs),
+    ]
+
+
+def main() -> None:
+    """Prints one line per size."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
+    names = ("CSV to CSV", "CSV to Markdown", "check CSV", "runs to CSV", "check runs")
+    print(f"| rows | {' | '.join(names)} |\n|{'---|' * (len(names) + 1)}")
+    for count in parser.parse_args().sizes:
+        with tempfile.TemporaryDirectory() as folder:
+            times = measured(count, Path(folder))
+        print(f"| {count} | {' | '.join(f'{s:.2f}' for s in times)} |")
+
+
+if __name__ == "__main__":
+    main()

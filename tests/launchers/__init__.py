@@ -1,0 +1,1 @@
+"""Tests of what hands runs over to other machines."""

@@ -1,0 +1,1 @@
+"""Launchers: what hands runs over to other machines."""
