@@ -1,6 +1,6 @@
 """From a model, a checkpoint or anybody's videos to leaderboard rows, in one call."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypedDict, Unpack
@@ -90,9 +90,7 @@ def evaluate(
         >>> row.metric, row.n_real, row.n_fake
         ('hED16', 8, 8)
     """
-    unknown = settings.keys() - Settings.__annotations__.keys()
-    if unknown:
-        raise TypeError(f"evaluate() knows no setting {', '.join(sorted(unknown))}")
+    _refuse_unknown(settings)
     source = open_real(real)
     names = [protocol] if isinstance(protocol, str) else list(protocol)
     protocols = [get_protocol(one) for one in names]
@@ -108,20 +106,33 @@ def evaluate(
         fake_set(subject, plans, seed),
         real_set(source, plans, draw=1) if has_floor else None,
     )
-    notes = [plans[p.id].notes for p in protocols]
-    if subject.best is not None:
-        best = evaluator.evaluate(
-            real_set(source, plans, draw=0), fake_set(subject.best, plans, seed)
-        )
-        notes = [(*said, _ceiling(score)) for said, score in zip(notes, best, strict=True)]
+    ceilings = _ceilings(evaluator, source, subject, plans, seed)
     return [
-        _row(score, p, source, subject, seed, said)
-        for score, p, said in zip(scores, protocols, notes, strict=True)
+        _row(score, p, source, subject, seed, (*plans[p.id].notes, *ceilings.get(p.id, ())))
+        for score, p in zip(scores, protocols, strict=True)
     ]
 
 
-def _ceiling(best: Score) -> str:
-    return f"inversion ceiling {best.metric} {best.value:.4f}: its inversion of real clips"
+def _refuse_unknown(settings: Settings) -> None:
+    unknown = settings.keys() - Settings.__annotations__.keys()
+    if unknown:
+        raise TypeError(f"evaluate() knows no setting {', '.join(sorted(unknown))}")
+
+
+def _ceilings(
+    evaluator: Evaluator,
+    source: VideoSource,
+    subject: Subject,
+    plans: Mapping[str, SampleCounts],
+    seed: int,
+) -> dict[str, tuple[str]]:
+    """Returns a note per protocol: what a model that draws within an inversion cannot beat."""
+    if subject.best is None:
+        return {}
+    best = fake_set(subject.best, plans, seed)
+    scores = evaluator.evaluate(real_set(source, plans, draw=0), best)
+    text = "inversion ceiling {0.metric} {0.value:.4f}: its inversion of real clips"
+    return {score.protocol_id: (text.format(score),) for score in scores}
 
 
 def _evaluator(

@@ -91,7 +91,7 @@ def test_training_moves_the_encoder_and_nothing_of_the_generator(latent_space):
 def test_each_loss_is_what_it_says_times_its_weight():
     space = made().eval()
     objective = InversionObjective(
-        InversionLossOptions(2.0, 0.0, 0.0, 3.0, 0.5),
+        InversionLossOptions(mse=2.0, perceptual=0.0, latent_reg=3.0, w_norm=0.5),
     )
     losses = objective(space, images(), known(space))
     ws = space.encode(images())

@@ -74,7 +74,6 @@ def import_(name: str, files: tuple[Path, ...], weights_dir: str | None) -> None
     \b
     Examples:
       vgbench weights import i3d-k400 ~/kinetics-i3d/data/checkpoints/rgb_scratch/model.ckpt.index
-      vgbench weights import inception-2015 pt_inception-2015-12-05-6726825d.pth
       vgbench weights import lpips-vgg vgg16-397923af.pth vgg.pth
     """
     store = _store(weights_dir)
