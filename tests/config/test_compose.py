@@ -51,12 +51,6 @@ def test_own_groups_are_found(tmp_path):
     assert (config.budget.name, config.budget.kclips) == ("tiny", 0.064)
 
 
-@pytest.mark.parametrize("recipe", sorted(RECIPES.glob("budget/*.yaml")), ids=lambda p: p.stem)
-def test_every_recipe_composes(recipe, tmp_path):
-    config = compose([*RUN, f"budget={recipe.stem}"], tmp_path, config_dir=RECIPES)
-    assert config.budget.name == recipe.stem
-
-
 MESSAGES = {
     ("model=g3na", "dataset=shapes"): (
         "unknown model 'g3na'. Did you mean 'g3an'?\n"

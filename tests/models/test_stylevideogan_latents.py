@@ -334,22 +334,24 @@ def circle(frames, period):
 
 def smooth_noise(frames):
     torch.manual_seed(0)
-    return torch.nn.functional.avg_pool1d(torch.randn(4, frames + 15), 16, 1).t()
+    noise = torch.nn.functional.avg_pool1d(torch.randn(4, frames + 15), 16, 1).t()
+    return (noise - noise.mean(dim=0)) / noise.std(dim=0)
 
 
 def test_loops_repeat_and_noise_does_not():
     assert repeating_share(circle(512, 37)) == 1
     assert repeating_share(torch.ones(512, 3)) == 1
-    assert repeating_share(smooth_noise(512)) == 0
-    # the scale of the sequence does not matter
-    assert repeating_share(1e-3 * circle(512, 37) + 5) == 1
+    assert repeating_share(smooth_noise(512)) < 0.05
+    # what moves little by the measure of the data repeats
+    assert repeating_share(0.1 * smooth_noise(512) + 5) == 1
 
 
 def test_only_what_is_shown_twice_repeats():
     noise = smooth_noise(512)
     twice = torch.cat((noise[:312], noise[100:300]))
     # 185 segments of the repeated 200 frames, in both places
-    assert repeating_share(twice) == pytest.approx(2 * 185 / 497, abs=0.01)
+    share = repeating_share(twice, tolerance=0.1)
+    assert share == pytest.approx(2 * 185 / 497, abs=0.01)
 
 
 def test_tolerance_decides_what_is_alike():

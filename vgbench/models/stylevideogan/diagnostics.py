@@ -87,22 +87,24 @@ def distance_in_sigma(
 
 
 def repeating_share(
-    sequence: Float[Tensor, "t k"], segment: int = 16, tolerance: float = 0.1
+    standardized: Float[Tensor, "t k"], segment: int = 16, tolerance: float = 0.3
 ) -> float:
     """Returns the share of segments of a sequence that it also shows at another time.
 
     A segment repeats if another one that does not overlap it differs, in root mean square over
-    its frames, by at most `tolerance` of what two frames of the sequence differ on average. 1 for
-    a loop, and for a sequence that stands still.
+    its frames, by at most `tolerance` of what two frames of the data differ. 1 for a loop, and for
+    a sequence that stands still. Measured against the data and not against the sequence, motion
+    that is poor counts as repeating.
 
     Args:
-        sequence: Codes, latents or features of the frames, at least two segments.
+        standardized: Latents of the frames, every dimension with mean 0 and spread 1 in the data;
+            at least two segments.
         segment: Frames per segment.
         tolerance: Largest difference, as a share.
     """
-    points = sequence.double() - sequence.double().mean(dim=0)
+    points = standardized.double()
     apart = torch.cdist(points, points, compute_mode="donot_use_mm_for_euclid_dist").square()
-    limit = tolerance**2 * apart.mean()
+    limit = tolerance**2 * 2 * points.shape[1]  # of two independent frames: twice the variance
     repeats = torch.zeros(len(points) - segment + 1, dtype=torch.bool, device=points.device)
     for lag in range(segment, len(repeats)):
         near = apart.diagonal(lag).unfold(0, segment, 1).mean(dim=1) <= limit
