@@ -90,3 +90,18 @@ def test_hostile_texts_stay_texts(vgbench, runs, tmp_path):
     assert code == 0
     assert "<script>alert(1)" in out
     assert "<script>alert(1)" not in (tmp_path / "page.html").read_text(encoding="utf-8")
+
+
+def test_config_diff_is_its_part_about_options(vgbench, runs):
+    code, out, err = vgbench("config", "diff", runs / "a", runs / "b")
+    lines = [line.split() for line in out.splitlines()]
+    assert (code, err) == (0, "")
+    assert ["seed", "0", "3"] in lines
+    assert "hED16" not in out
+    found = json.loads(vgbench("--json", "config", "diff", runs / "a", runs / "b")[1])
+    assert {"name": "model.channels", "a": "8", "b": "4"} in found
+    assert (
+        "the options of both runs are the same"
+        in vgbench("config", "diff", runs / "a", runs / "a")[1]
+    )
+    assert vgbench("config", "diff", runs / "a", runs / "none")[0] == 2

@@ -37,7 +37,7 @@ def compare(run_a: Path, run_b: Path, output: Path | None, max_size: float) -> N
     options = option_differences(a.config, b.config)
     metrics = metric_differences(a.rows, b.rows)
     _print_metrics(metrics)
-    _print_options(options)
+    print_options(options)
     if output is not None:
         write_comparison(run_a, run_b, output, max_bytes=round(max_size * 1e6))
         common.console().print(f"wrote {output}", markup=False)
@@ -65,7 +65,8 @@ def _print_metrics(metrics: "MetricComparison") -> None:
         console.print(f"not subtracted: {refused.metric}: {refused.reason}", markup=False)
 
 
-def _print_options(options: "list[OptionDifference]") -> None:
+def print_options(options: "list[OptionDifference]") -> None:
+    """Prints the options that differ, or that none does."""
     from rich.markup import escape
     from rich.table import Table
 

@@ -63,6 +63,30 @@ def options(group: str) -> None:
     common.console().print(table)
 
 
+@config.command()
+@click.argument("run_a", type=click.Path(path_type=Path))
+@click.argument("run_b", type=click.Path(path_type=Path))
+def diff(run_a: Path, run_b: Path) -> None:
+    """Print the options that differ between two run folders.
+
+    \b
+    Examples:
+      vgbench config diff runs/g3an-shapes-20260101-1a2b runs/g3an-shapes-20260102-3c4d
+      vgbench --json config diff runs/a runs/b
+    """
+    from dataclasses import asdict
+
+    from vgbench.cli.compare import print_options
+    from vgbench.report.compare import option_differences
+    from vgbench.report.html.runs import read_run
+
+    found = option_differences(read_run(run_a, 0).config, read_run(run_b, 1).config)
+    if common.option("as_json"):
+        common.emit_json([asdict(one) for one in found])
+        return
+    print_options(found)
+
+
 def _option_rows(word: str) -> list[dict[str, str]]:
     from vgbench.config.options import format_value, options_of
 
