@@ -85,11 +85,14 @@ class StyleInVConfig(StyleGANConfig):
                 "inversion_lr": 0.001,
                 "flip": False,
                 "lr_g": 0.001,
+                "lr_d": 0.001,
                 "augment": "none",
                 "ema_kclips": 0.5,
+                # Shapes change direction within a few frames.
+                "motion": {"distance": 4, "min_period": 8, "max_period": 64},
                 "sparse": {"clip": 32, "max_dist": 16},
             },
-            "budget": {"batch_size": 8, "kclips": 15.0},
+            "budget": {"batch_size": 8, "kclips": 30.0},
         },
         "short": {
             "model": {
