@@ -90,7 +90,7 @@ def per_clip(model: VideoGAN) -> float:
                 model.train_batch(batch, optimizers)
             counted[kind] = operations.total
         total += counted[kind]
-    return total / period
+    return total / period / len(batch.get("latents", batch["t"]))
 
 
 class Operations(TorchDispatchMode):
@@ -116,7 +116,7 @@ def _intervals(config: Any) -> list[int]:
 
 
 def _batch(model: VideoGAN) -> dict[str, torch.Tensor]:
-    """Returns one clip of noise, as latents where the method trains on those."""
+    """Returns a clip of noise, or two as latents, since batches of these are normalised."""
     frames, spec, policy = model.clips.frames, model.spec, model.clips.policy
     times = choose(policy, np.full(1, policy.min_frames), Draws(np.arange(1, dtype=np.uint64)))
     video = 2 * torch.rand(1, spec.channels, frames, spec.height, spec.width) - 1
@@ -124,7 +124,7 @@ def _batch(model: VideoGAN) -> dict[str, torch.Tensor]:
     if model.frame_encoder is None:
         return {**batch, "video": video}
     one = model.backend.encode(video[:, :, 0])
-    return {**batch, "latents": torch.randn(1, frames, *one.shape[1:])}
+    return {**batch, "latents": torch.randn(2, frames, *one.shape[1:])}
 
 
 if __name__ == "__main__":

@@ -61,7 +61,7 @@ def test_a_kernel_distance_needs_fewer_samples_than_a_frechet_distance():
 @pytest.mark.parametrize(
     "harm",
     [
-        lambda clip: damage.freeze(clip, 8),
+        lambda clip: damage.freeze(clip, 8.0),
         lambda clip: damage.tint(clip, 0.12),
         lambda clip: damage.blur(clip, 1.5),
     ],
