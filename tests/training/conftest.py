@@ -3,7 +3,10 @@
 import pytest
 import torch
 
+from tests.cli.conftest import vgbench
 from vgbench.config.compose import compose
+
+__all__ = ["vgbench"]
 
 NARROW = [
     "model=g3an",

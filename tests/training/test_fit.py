@@ -20,7 +20,7 @@ from vgbench.errors import (
     PreemptedError,
     UsageError,
 )
-from vgbench.models.checkpoint import load_model, read_checkpoint
+from vgbench.models.checkpoint import file_sha256, load_model, read_checkpoint
 from vgbench.nn.noise import seeded_generator
 from vgbench.training.fit import Listener, fit
 from vgbench.training.run_folder import RunFolder
@@ -35,6 +35,15 @@ def states_equal(a, b):
     if isinstance(a, (list, tuple)):
         return len(a) == len(b) and all(map(states_equal, a, b))
     return a == b
+
+
+def assert_same_checkpoint(one, other):
+    """Checks two files first by what they hold, as that tells where they differ."""
+    a, b = read_checkpoint(one), read_checkpoint(other)
+    assert a["vgbench"] == b["vgbench"]
+    for part in ("state_dict", "optimizer_states"):
+        assert states_equal(a[part], b[part]), part
+    assert file_sha256(one) == file_sha256(other)
 
 
 def trained(config, path, **options):
@@ -69,13 +78,13 @@ def test_a_resumed_run_equals_an_uninterrupted_one(narrow, tmp_path):
     assert f"vgbench run --resume {tmp_path / 'parts'}" in str(caught.value)
     parts = RunFolder(tmp_path / "parts")
     assert read_checkpoint(parts.last)["vgbench"]["clips_seen"] == 12
+    with pytest.raises(PreemptedError):
+        again = Listener(StopAfter(16, signal.SIGTERM))
+        fit(config, parts, NARROW, again, resume=True)
     fit(config, parts, NARROW, Listener(), resume=True)
 
-    a, b = read_checkpoint(whole.last), read_checkpoint(parts.last)
-    assert a["vgbench"] == b["vgbench"]
-    assert a["vgbench"]["clips_seen"] == 24
-    for part in ("state_dict", "optimizer_states"):
-        assert states_equal(a[part], b[part]), part
+    assert read_checkpoint(whole.last)["vgbench"]["clips_seen"] == 24
+    assert_same_checkpoint(whole.last, parts.last)
 
 
 def test_the_run_folder_tells_the_story(narrow, tmp_path):

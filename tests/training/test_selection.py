@@ -73,6 +73,16 @@ def test_a_resumed_run_goes_on_choosing(narrow, run, tmp_path):
     assert states_equal(a["state_dict"], b["state_dict"])
 
 
+def test_it_looks_through_the_weights_that_the_environment_names(vgbench, monkeypatch, tmp_path):
+    monkeypatch.setenv("VGBENCH_WEIGHTS_DIR", str(tmp_path))
+    (tmp_path / "i3d-k400.json").write_text("{")
+    words = (*NARROW, "protocol.every_kclips=0.008", "protocol.watched=fvd16")
+    code, _, error = vgbench("run", *words, "--run-dir", tmp_path / "run")
+    assert code == 4
+    assert f"{tmp_path / 'i3d-k400.json'} is damaged" in error
+    assert not (tmp_path / "run" / "config.yaml").exists()  # nothing was trained
+
+
 @pytest.mark.slow
 def test_training_is_the_same_with_and_without(run, narrow, tmp_path):
     plain = trained(narrow("budget.kclips=0.024"), tmp_path / "plain")

@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load_file
 
 from tests.staged.config import registered
-from tests.training.test_fit import StopAfter, states_equal
+from tests.training.test_fit import StopAfter, assert_same_checkpoint, states_equal
 from vgbench.config.compose import compose
 from vgbench.errors import (
     CheckpointError,
@@ -248,10 +248,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(whole, composed, tmp_path, nu
     pairs = [(whole / "first", path)]
     pairs += [(whole / "first" / "stages" / s, path / "stages" / s) for s in STAGES[:2]]
     for one, other in pairs:
-        a, b = (read_checkpoint(p / "checkpoints" / "last.ckpt") for p in (one, other))
-        assert a["vgbench"] == b["vgbench"]
-        for part in ("state_dict", "optimizer_states"):
-            assert states_equal(a[part], b[part]), part
+        assert_same_checkpoint(*(p / "checkpoints" / "last.ckpt" for p in (one, other)))
 
 
 def test_another_run_goes_on_with_a_stage_that_one_began(whole, composed, tmp_path):

@@ -1,7 +1,9 @@
 """Writing files so that a kill or a full disk never leaves half of one."""
 
 import os
+import sys
 from collections.abc import Callable
+from copy import copy
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -29,8 +31,16 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
         temporary.unlink(missing_ok=True)
 
 
+# Lightning's counters, which say how often a run was resumed. The position is `clips_seen`.
+_COUNTERS = ("epoch", "global_step", "loops")
+
+
 class AtomicCheckpointIO(CheckpointIO):
-    """Saves checkpoints whole or not at all, and loads them without executing anything."""
+    """Saves checkpoints whole or not at all, and loads them without executing anything.
+
+    The same state makes the same file, however often its run was resumed, so that the hash of a
+    checkpoint says which one it is.
+    """
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
@@ -41,8 +51,9 @@ class AtomicCheckpointIO(CheckpointIO):
             CheckpointError: If the disk is full or cannot be written; the file that was at
                 `path` before is still there.
         """
+        state = {key: value for key, value in checkpoint.items() if key not in _COUNTERS}
         try:
-            write_atomically(Path(path), lambda file: torch.save(checkpoint, file))
+            write_atomically(Path(path), lambda file: torch.save(_canonical(state), file))
         except (OSError, RuntimeError) as error:
             reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
             raise CheckpointError(
@@ -60,3 +71,21 @@ class AtomicCheckpointIO(CheckpointIO):
     def remove_checkpoint(self, path: str | Path) -> None:
         """Deletes `path` if it is there."""
         Path(path).unlink(missing_ok=True)
+
+
+def _canonical(value: Any) -> Any:
+    """Returns an equal value whose texts and tuples are shared in one way.
+
+    Pickling writes an object once and then refers to it, so equal states that share other objects,
+    as states that were read from a file do, make other bytes.
+    """
+    if isinstance(value, str):
+        return sys.intern(value)
+    if isinstance(value, dict):
+        items = {_canonical(key): _canonical(item) for key, item in value.items()}
+        value = copy(value)  # a `state_dict` has attributes beside its items
+        value.clear()
+        value.update(items)
+    elif isinstance(value, (list, tuple)):
+        value = type(value)([_canonical(item) for item in value])
+    return value
