@@ -3,7 +3,7 @@
 Each command is a process of its own, start-up included, as a user has it; the rows are read from
 one CSV file, and once from one JSON file per row, as folders of runs hold them.
 
-python benchmarks/board.py
+python -m benchmarks.board
 """
 
 import argparse
@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.report.made import made
 from vgbench.report.row_files import to_csv, to_json, write_text
 from vgbench.report.rows import LeaderboardRow
 
@@ -26,40 +27,16 @@ def rows(count: int) -> Iterator[LeaderboardRow]:
     for i in range(count):
         training, protocol = divmod(i, PROTOCOLS)
         seed, configuration = training % 5, training // 5
-        yield LeaderboardRow(
+        yield made(
             model=f"method{configuration % METHODS}",
-            dataset="shapes",
             metric=f"hED{protocol}",
             value=1 + (i * 7919 % 10_007) / 10_007,
             protocol_id=f"hed{protocol}/demo@1",
             protocol_hash=f"{protocol:012x}",
-            feature_net="jet",
-            feature_net_sha256="",
-            weights_identity="handcrafted",
-            preprocess_id="yuv601-l3",
-            n_real=256,
-            n_fake=256,
-            n_real_videos=256,
-            n_fake_videos=256,
-            frames=16,
-            stride=1,
-            resolution="32x32",
-            fps=25.0,
-            dataset_fingerprint="f" * 64,
-            split="train",
-            seed_data=0,
-            seed_gen=0,
             seed_train=seed,
-            ddof=1,
             checkpoint_sha256=f"{training:064x}",
-            clips_seen=9000,
             config=f'{{"channels": {configuration}}}',
             config_sha256=f"{configuration:064x}",
-            precision="fp32",
-            device="cpu",
-            vgbench_version="0.1.0",
-            torch_version="2.13.0",
-            date="2026-01-01T00:00:00Z",
             note="stage image from 1a2b3c4d5e6f",
         )
 

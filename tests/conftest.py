@@ -20,6 +20,18 @@ def pytest_addoption(parser):
     )
 
 
+def pytest_collectstart():
+    """Imports the large packages before vgbench does.
+
+    jaxtyping's import hook has its own bytecode for all that is imported while a checked module is,
+    so Python would compile them anew, for seconds in every process.
+    """
+    import hydra  # noqa: F401
+    import pandas  # noqa: F401
+    import pytorch_lightning  # noqa: F401
+    import torchmetrics  # noqa: F401
+
+
 def _folder(request, option):
     folder = Path(request.config.getoption(option))
     if not folder.is_dir():

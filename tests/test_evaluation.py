@@ -97,6 +97,7 @@ def test_rows_of_two_seeds_are_pooled(run, shapes, tmp_path):
     assert (foreign.seed_train, foreign.config, foreign.config_sha256) == (None, "", "")
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_same_row(run, tmp_path):
     words = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
     words += ["--master-port=29611", "-m", "vgbench", "eval", str(run.path)]

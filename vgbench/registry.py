@@ -206,6 +206,7 @@ EXTRACTORS: Registry[Any] = Registry(
     "extractor",
     {
         "jet": "vgbench.metrics.extractors.jet:Jet",
+        "jet-2": "vgbench.metrics.extractors.jet:Jet2",
         "jet-image": "vgbench.metrics.extractors.jet:JetImage",
         "jet-long": "vgbench.metrics.extractors.jet:JetLong",
         "i3d": "vgbench.metrics.extractors.i3d:I3DLogits",

@@ -146,13 +146,21 @@ def in_clusters(factors: list[Factors], share: float) -> list[Factors]:
 # Real videos -----------------------------------------------------------------------------------
 
 
-def real_trials(source: VideoSource, frames: int, resolution: int) -> Iterator[Trial]:
-    """Yields all ladders on real videos, then the reversal of pans to the right."""
-    reference, test = real_footage(source, frames, resolution, pan=False)
-    yield Trial(reference, test, (*standard_ladders(frames), groups_left()))
-    reference, test = real_footage(source, frames, resolution, pan=True)
+def real_trials(
+    source: VideoSource, frames: int, resolution: int, *, exchange: bool = False
+) -> Iterator[Trial]:
+    """Yields all ladders on real videos, then the reversal of pans to the right.
+
+    Args:
+        source: The videos.
+        frames: Frames of a clip.
+        resolution: Side of a crop.
+        exchange: Whether the side that is otherwise the reference is damaged.
+    """
     pans = reversal("reversal of a pan to the right, share", gated=False)
-    yield Trial(reference, test, (pans,))
+    for pan, ladders in ((False, (*standard_ladders(frames), groups_left())), (True, (pans,))):
+        reference, test = real_footage(source, frames, resolution, pan=pan)
+        yield Trial(test, reference, ladders) if exchange else Trial(reference, test, ladders)
 
 
 def real_footage(

@@ -59,7 +59,7 @@ def statistics_for(extractor: FeatureExtractor, names: list[str]) -> dict[str, C
 def normaliser_for(extractor: FeatureExtractor) -> Callable | None:
     """Returns how features are made comparable before distances are taken."""
     if isinstance(extractor, Jet):
-        return JetNormalizer.fit
+        return partial(JetNormalizer.fit, core=extractor.core)
     return ZScore.fit if extractor.name.startswith("i3d-random") else None
 
 
@@ -69,7 +69,7 @@ def trials_for(options: argparse.Namespace) -> Iterator[Trial]:
     if options.checkpoints:
         return checkpoint_trials(options.checkpoints, options.n, options.frames)
     if options.clips:
-        return real_trials(open_real(options.clips), *sizes[1:])
+        return real_trials(open_real(options.clips), *sizes[1:], exchange=options.exchange)
     return shapes_trials(*sizes)
 
 
@@ -130,6 +130,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--frames", type=int, default=16, help="frames of a clip")
     parser.add_argument("--resolution", type=int, default=64, help="of shapes and of --clips")
     parser.add_argument("--clips", type=Path, help="folder of videos, or a prepared cache")
+    parser.add_argument("--exchange", action="store_true", help="damage the other side of --clips")
     parser.add_argument("--checkpoints", type=Path, help="run folder with kclip-*.ckpt")
     parser.add_argument(
         "--ladders", type=lambda t: t.split(","), default=[""], help="parts of names"
@@ -143,7 +144,10 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("metric_validation"), help="NAME.md, .csv")
     parser.add_argument("--gate", action="store_true", help="exit 1 if a ladder is not passed")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.exchange and not options.clips:
+        parser.error("--exchange is for --clips: the sides of shapes are alike")
+    return options
 
 
 def main() -> int:

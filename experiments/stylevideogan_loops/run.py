@@ -3,16 +3,19 @@
     python experiments/stylevideogan_loops/run.py
     python experiments/stylevideogan_loops/run.py --seeds 0 --words budget.kclips=32
     python experiments/stylevideogan_loops/run.py --stages-of runs/stylevideogan-shapes-2026-1a2b
+    python experiments/stylevideogan_loops/run.py --toy 8
 
 Trains one model per weight of the penalty and seed. By default latents are cosines of pictures
-(backend `identity`) of shapes that never repeat their motion, so nothing else is trained; with
-`--stages-of RUN` they are those of the image GAN and the encoder that an earlier run made of
-`shapes`. Runs that are finished are found again, and those that were stopped go on.
+(backend `identity`) of shapes, so nothing else is trained; with `--stages-of RUN` they are those of
+the image GAN and the encoder that an earlier run made of `shapes`. Runs that are finished are found
+again, and those that were stopped go on. With `--toy FRAMES` latents are smooth random motion,
+which unlike that of shapes never repeats; training clips have so many frames, and nothing is kept.
 
 Then measures, in the latents of long videos, the share of segments of 16 frames that a video shows
-more than once (`repeating_share`), and what the penalty acts on: the mean gradient angle `phi`, and
-the `spread` of the last frame of a training clip over motions with the first frame fixed. Writes
-`loops.csv` and `loops.md`; the row `data` is of real videos as long.
+more than once (`repeating_share`), one column per tolerance; the mean step between frames
+(`roughness`); and what the penalty acts on: the mean gradient angle `phi`, and the `spread` of the
+last frame of a training clip over motions with the first frame fixed. Writes `loops.csv` and
+`loops.md`; the row `data` is of real videos as long.
 """
 
 import argparse
@@ -20,9 +23,11 @@ import csv
 import json
 import statistics
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -40,16 +45,35 @@ from vgbench.models.stylevideogan.diagnostics import (
     diversity,
     measure_angle,
     repeating_share,
+    roughness,
 )
+from vgbench.models.stylevideogan.generator import Generator
+from vgbench.models.stylevideogan.losses import GradientAngle
 from vgbench.models.stylevideogan.module import StyleVideoGAN
+from vgbench.models.stylevideogan.options import TrainingOptions
 from vgbench.models.stylevideogan.rollout import rollout
+from vgbench.models.stylevideogan.toy import toy_latents, trained_on_toy
 from vgbench.nn.noise import seeded_generator
 from vgbench.training.fit import Listener
 from vgbench.training.run_folder import RunFolder
 from vgbench.training.stages import run
 from vgbench.video import to_model_range
 
-COLUMNS = ("repeating", "phi", "spread")
+
+class Studied(NamedTuple):
+    """A trained model and what it was trained on.
+
+    Attributes:
+        network: The generator that samples, in eval mode.
+        angle: The gradient angle, in eval mode.
+        frames: Frames of a training clip.
+        real: Returns the latents of real videos, "n t l d", as long as those to measure.
+    """
+
+    network: Generator
+    angle: GradientAngle
+    frames: int
+    real: Callable[[], Tensor]
 
 
 def stage_words(earlier: Path) -> list[str]:
@@ -82,7 +106,7 @@ def run_words(weight: float, seed: int, options: argparse.Namespace) -> list[str
     ]
 
 
-def trained(weight: float, seed: int, options: argparse.Namespace) -> StyleVideoGAN:
+def trained_run(weight: float, seed: int, options: argparse.Namespace) -> Studied:
     """Returns the model of one run, trained as far as the options say."""
     folder = RunFolder(options.out / f"weight-{weight:g}-seed-{seed}")
     words = run_words(weight, seed, options)
@@ -94,28 +118,23 @@ def trained(weight: float, seed: int, options: argparse.Namespace) -> StyleVideo
         run(config, folder, words, tell, options.out / "artefacts", resume=started)
     model = load_model(folder.path)
     assert isinstance(model, StyleVideoGAN)
-    return model
+    network, frames = model.sampler, model.config.training.frames
+    assert isinstance(network, Generator)
+    return Studied(network, model.angle, frames, partial(real_latents, model, options))
+
+
+def trained_toy(weight: float, seed: int, options: argparse.Namespace) -> Studied:
+    """Returns a model trained on the toy."""
+    training = TrainingOptions(options.toy, critic_steps=2, lr=1e-3, angle_weight=weight)
+    gan = trained_on_toy(training, options.toy_steps, seed)
+    source = seeded_generator(0, "long toy videos")
+    real = partial(toy_latents, options.clips, options.frames, source)
+    return Studied(gan.generator, gan.angle, options.toy, real)
 
 
 @torch.no_grad()
-def measured(model: StyleVideoGAN, options: argparse.Namespace) -> dict[str, float]:
-    """Returns what the table shows of one model: means over its long videos."""
-    network, steps = model.sampler, model.config.training.frames - 1
-    clips, frames = options.clips, options.frames
-    sources = [seeded_generator(0, "loops", i) for i in range(clips)]
-    long = torch.cat(list(rollout(network, clips, frames, sources)), dim=1)
-    codes = codes_of_fixed_starts(network, 8, 32, steps, seeded_generator(0, "spread"))
-    phi = measure_angle(network, model.angle, 64, steps, seeded_generator(0, "angle")).phi
-    return {
-        "repeating": repeating(model, long, options.tolerance),
-        "phi": float(phi.mean()),
-        "spread": float(diversity(codes)[-1]),
-    }
-
-
-@torch.no_grad()
-def measured_data(model: StyleVideoGAN, options: argparse.Namespace) -> dict[str, float]:
-    """Returns what the table shows of real videos, in the latents of a model."""
+def real_latents(model: StyleVideoGAN, options: argparse.Namespace) -> Tensor:
+    """Returns the latents of real videos by a model's encoder."""
     dataset = compose(run_words(0.0, 0, options), options.out / "data").dataset
     assert isinstance(dataset, ProceduralConfig)
     source = open_dataset(replace(dataset, frames=options.frames))
@@ -124,16 +143,34 @@ def measured_data(model: StyleVideoGAN, options: argparse.Namespace) -> dict[str
     for i in range(options.clips):
         video = to_model_range(torch.from_numpy(source.read(i, numbers))[None])
         latents.append(model.backend.encode(rearrange(video, "1 c t h w -> t c h w")))
-    return {"repeating": repeating(model, torch.stack(latents), options.tolerance)}
+    return torch.stack(latents)
 
 
-def repeating(model: StyleVideoGAN, ws: Float[Tensor, "n t l d"], tolerance: float) -> float:
-    """Returns the mean share of repeating segments."""
-    standard = model.sampler.scale.standardize(ws)
-    return statistics.fmean(
-        repeating_share(video, tolerance=tolerance)
-        for video in rearrange(standard, "n t l d -> n t (l d)")
-    )
+@torch.no_grad()
+def measured(studied: Studied, options: argparse.Namespace) -> dict[str, float]:
+    """Returns what the table shows of one model: means over its long videos."""
+    network, steps, clips = studied.network, studied.frames - 1, options.clips
+    sources = [seeded_generator(0, "loops", i) for i in range(clips)]
+    long = torch.cat(list(rollout(network, clips, options.frames, sources)), dim=1)
+    codes = codes_of_fixed_starts(network, 8, 32, steps, seeded_generator(0, "spread"))
+    phi = measure_angle(network, studied.angle, 64, steps, seeded_generator(0, "angle")).phi
+    seen = measured_videos(network, long, options)
+    return seen | {"phi": float(phi.mean()), "spread": float(diversity(codes)[-1])}
+
+
+def measured_videos(
+    network: Generator, ws: Float[Tensor, "n t l d"], options: argparse.Namespace
+) -> dict[str, float]:
+    """Returns what the table shows of videos, in the units of a model."""
+    standard = network.scale.standardize(ws)
+    videos = rearrange(standard, "n t l d -> n t (l d)")
+    shares = {
+        f"repeating {text}": statistics.fmean(
+            repeating_share(video, tolerance=float(text)) for video in videos
+        )
+        for text in options.tolerances.split(",")
+    }
+    return shares | {"roughness": float(roughness(standard))}
 
 
 def markdown(row: Mapping[str, object]) -> str:
@@ -142,13 +179,15 @@ def markdown(row: Mapping[str, object]) -> str:
 
 
 def formatted(weight: str, seed: str, found: Mapping[str, float]) -> dict[str, str]:
-    """Returns a row of the table as texts; what was not measured is empty."""
-    numbers = {name: f"{found[name]:.3f}" if name in found else "" for name in COLUMNS}
-    return {"weight": weight, "seed": seed, **numbers}
+    """Returns a row of the table as texts; what is not measured of data is empty."""
+    numbers = {name: f"{value:.3f}" for name, value in found.items()}
+    missing = {name: "" for name in ("phi", "spread") if name not in found}
+    return {"weight": weight, "seed": seed, **numbers, **missing}
 
 
 def write(folder: Path, rows: list[dict[str, str]]) -> None:
     """Writes the table twice."""
+    folder.mkdir(parents=True, exist_ok=True)
     with (folder / "loops.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, rows[0])
         writer.writeheader()
@@ -160,14 +199,15 @@ def write(folder: Path, rows: list[dict[str, str]]) -> None:
 def compared(options: argparse.Namespace) -> None:
     """Trains and measures; the tables grow with every model."""
     rows: list[dict[str, str]] = []
+    trained = trained_run if options.toy is None else trained_toy
     for weight in map(float, options.weights.split(",")):
         for seed in map(int, options.seeds.split(",")):
-            model = trained(weight, seed, options)
+            studied = trained(weight, seed, options)
             if not rows:
-                rows.append(formatted("data", "", measured_data(model, options)))
+                data = measured_videos(studied.network, studied.real(), options)
+                rows.append(formatted("data", "", data))
                 print(markdown(rows[0]), flush=True)
-            found = measured(model, options)
-            rows.append(formatted(f"{weight:g}", str(seed), found))
+            rows.append(formatted(f"{weight:g}", str(seed), measured(studied, options)))
             print(markdown(rows[-1]), flush=True)
             write(options.out, rows)
 
@@ -180,8 +220,10 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--frames", type=int, default=512, help="of the long videos")
     parser.add_argument("--clips", type=int, default=32, help="long videos per model")
-    parser.add_argument("--tolerance", type=float, default=0.3, help="of `repeating_share`")
+    parser.add_argument("--tolerances", default="0.1,0.2,0.3", help="of `repeating_share`")
     parser.add_argument("--stages-of", type=Path, help="run whose image GAN and encoder are used")
+    parser.add_argument("--toy", type=int, metavar="FRAMES", help="train on clips of the toy")
+    parser.add_argument("--toy-steps", type=int, default=600, help="generator steps on the toy")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0: torch's choice")
     parser.add_argument("--out", type=Path, default=Path("loops"), help="folder of runs and tables")
     parser.add_argument("--words", nargs="*", default=[], help="further options of the runs")

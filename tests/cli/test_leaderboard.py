@@ -1,6 +1,7 @@
 """`vgbench leaderboard` as users type it: what it prints, writes and refuses, word for word."""
 
 import json
+import re
 
 import pytest
 
@@ -81,6 +82,29 @@ def test_export_of_every_format(vgbench, runs, tmp_path):
     assert markdown.read_text(encoding="utf-8").startswith("# Leaderboard\n\n## shapes, train ")
     assert vgbench("leaderboard", "export", "-o", tmp_path / "b.md", target)[0] == 0
     assert (tmp_path / "b.md").read_bytes() == markdown.read_bytes()
+
+
+def test_tables_of_every_format_are_in_the_order_that_is_asked_for(vgbench, tmp_path):
+    def measured(model, value, **other):
+        return made(model=model, value=value, ci_lo=value, ci_hi=value, **other)
+
+    other = {"metric": "hFD16", "protocol_id": "hfd16/demo@1"}
+    rows = [measured("a", 1.0), measured("b", 2.0)]
+    rows += [measured("a", 9.0, **other), measured("b", 5.0, **other)]
+    write_text(tmp_path / "runs" / "eval" / "x.json", to_json(rows))
+    target = tmp_path / "board"
+
+    def export(*words):
+        vgbench("leaderboard", "export", "-o", target, "--format", "md,html", *words)
+        markdown, page = (target.with_suffix(f".{kind}").read_text() for kind in ("md", "html"))
+        return (
+            re.findall(r"^\| (\w) \|", markdown, flags=re.MULTILINE),
+            re.findall(r"<td[^>]*>([ab])</td>", page),
+            re.findall(r'aria-sort="(\w+)"[^>]*>rank', page),
+        )
+
+    assert export() == (["a", "b"], [*"abba"], ["ascending", "ascending"])
+    assert export("--sort", "hfd16") == (["b", "a"], [*"baba"], ["ascending", "none"])
 
 
 def test_export_has_a_measurement_that_was_made_again_once(vgbench, runs, tmp_path):

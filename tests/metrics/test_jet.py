@@ -10,9 +10,11 @@ from tests.parity.draws import video
 from vgbench.errors import DataError, ProtocolError
 from vgbench.metrics.energy import energy_distance
 from vgbench.metrics.extractors.jet import (
+    JET,
+    JET_2,
+    JET_LONG,
     Jet,
     JetNormalizer,
-    block_sizes,
     jet_features,
     jet_levels,
 )
@@ -70,7 +72,7 @@ def test_float32_is_close_to_float64():
 def test_levels_follow_the_shorter_side_and_name_themselves(shape, levels, numbers):
     assert jet_levels(*shape) == levels
     extractor = Jet.load().for_frames(*shape)
-    assert extractor.dim == numbers == sum(block_sizes(levels))
+    assert extractor.dim == numbers == sum(JET.sizes(levels))
     assert extractor.preprocess_id == f"yuv601-l{levels}"
     assert extractor.weights.identity == "handcrafted"
 
@@ -95,7 +97,7 @@ def test_layout_holds_colours_and_log_variance():
 
 
 def test_motion_block_sees_direction():
-    start = sum(block_sizes(3)[:2])
+    start = sum(JET.sizes(3)[:2])
     along_x = slice(start + 4, start + 8)
     right, left = (jet_features(panned(0, step))[along_x] for step in (1, -1))
     assert (right < -0.3).all()
@@ -103,7 +105,7 @@ def test_motion_block_sees_direction():
 
 
 def test_dynamics_block_sees_a_frozen_tail():
-    start = sum(block_sizes(3)[:3])
+    start = sum(JET.sizes(3)[:3])
     moving = panned(0, 1)
     frozen = torch.cat([moving[:8], moving[7:8].repeat(8, 1, 1, 1)])
     clips = (moving, frozen)
@@ -111,6 +113,69 @@ def test_dynamics_block_sees_a_frozen_tail():
     assert after[6] == pytest.approx(np.log(1e-5), abs=1e-4)  # the calmest transition
     assert after[10] == pytest.approx(before[10], abs=0.1)  # the busiest one
     assert after[12] < before[12] - 3  # the second half
+
+
+def oscillating(radians, amplitude, frames=16, size=32):
+    """Returns a field of grey that goes up and down, `radians` per frame, amplitude in grey."""
+    t = torch.arange(frames, dtype=torch.float64)
+    level = 128 + amplitude * torch.sin(radians * t + 0.3)
+    return level.round().to(torch.uint8)[:, None, None, None].repeat(1, size, size, 3)
+
+
+def jerk(one):
+    return jet_features(one, 3, torch.float64, JET_2)[198:]
+
+
+def test_jet_2_begins_with_jet():
+    clips = torch.stack([clip(seed) for seed in range(3)])
+    rows = EXTRACTORS.get("jet-2").load()(clips)
+    assert rows.shape == (3, 201)
+    assert torch.equal(rows[:, :198], Jet.load()(clips))
+
+
+def test_jerk_depends_on_how_fast_a_thing_oscillates_and_not_on_how_much():
+    for radians in (1.0, 2.0, 3.0):
+        expected = 2 * np.log(2 * np.sin(radians / 2))
+        for amplitude in (30, 120):
+            got = jerk(oscillating(radians, amplitude, frames=64))
+            np.testing.assert_allclose(got, expected, atol=0.05)
+
+
+def test_jerk_of_noise_of_even_motion_and_of_a_still_clip():
+    noise = torch.randint(0, 256, (64, 64, 64, 1), generator=torch.Generator().manual_seed(0))
+    grey = noise.to(torch.uint8).repeat(1, 1, 1, 3)
+    np.testing.assert_allclose(jerk(grey), np.log(20 / 6), atol=0.02)
+    assert not jerk(clip(0)[:1].repeat(16, 1, 1, 1)).any()
+    brightening = torch.arange(0, 160, 10, dtype=torch.uint8)[:, None, None, None]
+    assert jerk(brightening.repeat(1, 32, 32, 3)).abs().max() < 1e-6  # no second difference
+
+
+def test_blended_frames_lower_the_jerk():
+    moving = clip(0, frames=64)
+    blended = (moving.int() + moving.roll(1, dims=0).int()) // 2
+    assert (jerk(blended[1:].to(torch.uint8)) < jerk(moving) - 0.3).all()
+
+
+def test_regression_values_of_the_jerk():
+    got = torch.cat([jerk(clip(700)), jerk(panned(0, 1))])
+    np.testing.assert_allclose(
+        got,
+        [
+            1.187976799090884,
+            1.17984966200134,
+            1.177784521500755,
+            -1.0580245522882699,
+            -1.0911607386193758,
+            -1.0938608221446433,
+        ],
+        rtol=1e-9,
+    )
+
+
+def test_rows_of_another_core_are_refused():
+    rows = np.random.default_rng(0).standard_normal((5, 199))
+    with pytest.raises(ProtocolError, match="'jet-2' has 201 numbers per clip with 3 levels; no"):
+        JetNormalizer.fit(rows, JET_2)
 
 
 def test_the_long_core_sees_how_much_of_a_clip_repeats():
@@ -128,10 +193,11 @@ def test_the_long_core_sees_how_much_of_a_clip_repeats():
         core(clip(0, frames=31)[None])
 
 
-def test_each_block_of_the_long_core_has_equal_weight():
+@pytest.mark.parametrize("core", [JET_2, JET_LONG])
+def test_each_block_of_a_larger_core_has_equal_weight(core):
     rows = np.random.default_rng(0).standard_normal((40, 201))
-    weight = JetNormalizer.fit(rows).weight
-    edges = np.cumsum([0, *block_sizes(3, long=True)])
+    weight = JetNormalizer.fit(rows, core).weight
+    edges = np.cumsum([0, *core.sizes(3)])
     for start, stop in pairwise(edges):
         assert np.square(weight[start:stop]).sum() == pytest.approx(1 / 5)
 
@@ -140,7 +206,7 @@ def test_a_still_clip_has_finite_features():
     still = clip(0)[:1].repeat(16, 1, 1, 1)
     got = jet_features(still)
     assert torch.isfinite(got).all()
-    assert got[sum(block_sizes(3)[:3])] == pytest.approx(np.log(1e-5), abs=1e-4)
+    assert got[sum(JET.sizes(3)[:3])] == pytest.approx(np.log(1e-5), abs=1e-4)
 
 
 def test_regression_values():
@@ -179,7 +245,7 @@ def test_refusals(clips, message):
 def test_normaliser_follows_its_definition():
     x = np.random.default_rng(0).normal(size=(40, 198)) * np.geomspace(0.05, 10, 198)
     z = JetNormalizer.fit(x)(x)
-    edges = np.cumsum([0, *block_sizes(3)])
+    edges = np.cumsum([0, *JET.sizes(3)])
     for start, stop in pairwise(edges):
         block = x[:, start:stop]
         sd = block.std(axis=0)

@@ -9,10 +9,10 @@ from einops import repeat
 from vgbench.errors import DataError
 from vgbench.metrics.evaluator import Evaluator
 from vgbench.metrics.extractors.jet import (
+    JET,
+    JET_IMAGE,
     JetImage,
     JetNormalizer,
-    block_sizes,
-    image_block_sizes,
     jet_features,
 )
 from vgbench.metrics.protocol import get_protocol
@@ -33,15 +33,15 @@ def test_a_frame_has_the_layout_and_texture_of_a_still_clip(size, levels):
     images = frames(2, size=size)
     got = extractor(images)
     assert got.shape == (2, extractor.dim)
-    assert extractor.dim == sum(image_block_sizes(levels)) == 51 + 19 * levels
+    assert extractor.dim == sum(JET_IMAGE.sizes(levels)) == 51 + 19 * levels
     still = jet_features(repeat(images[0], "1 h w c -> t h w c", t=9), levels)
     # The variances of a clip have another divisor: nine times the pixels, less one.
     torch.testing.assert_close(got[0], still[: extractor.dim], rtol=1e-3, atol=1e-3)
-    assert block_sizes(levels)[:2] == image_block_sizes(levels)
+    assert JET.sizes(levels)[:2] == JET_IMAGE.sizes(levels)
 
 
 def test_both_blocks_weigh_the_same():
-    weight = JetNormalizer.fit(JetImage.load()(frames(8)).numpy()).weight
+    weight = JetNormalizer.fit(JetImage.load()(frames(8)).numpy(), JET_IMAGE).weight
     assert np.square(weight[:51]).sum() == pytest.approx(0.5)
     assert np.square(weight[51:]).sum() == pytest.approx(0.5)
 

@@ -12,6 +12,7 @@ import torch
 
 import vgbench
 from tests.weights.made import i3d_state
+from vgbench.data.arrays import ArraySource
 from vgbench.errors import ProtocolError, WeightsError
 from vgbench.metrics.kernel import minus_distance, mmd
 from vgbench.metrics.ladders import groups_left, reversal, standard_ladders
@@ -266,6 +267,22 @@ def recipe(out, *words):
     command = [sys.executable, RECIPE, "--n", "64", "--draws", "2", "--out", out, "--gate", *words]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
+
+
+def test_exchanged_sides_are_the_same_videos_the_other_way_round(monkeypatch):
+    monkeypatch.syspath_prepend(RECIPE.parent)
+    from footage import real_trials
+
+    source = ArraySource(np.random.default_rng(0).integers(0, 256, (2, 40, 24, 24, 3), np.uint8))
+    plain, exchanged = (
+        list(real_trials(source, FRAMES, 16, exchange=flag)) for flag in (False, True)
+    )
+    assert len(plain) == len(exchanged) == 2
+    for one, other in zip(plain, exchanged, strict=True):
+        for side, same in ((one.reference, other.test), (one.test, other.reference)):
+            assert side.groups == same.groups
+            np.testing.assert_array_equal(side.windows, same.windows)
+        assert not np.array_equal(one.reference.windows[0], one.test.windows[0])
 
 
 @pytest.mark.slow

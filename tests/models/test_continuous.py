@@ -36,7 +36,7 @@ def test_rendering_in_parts_changes_nothing_and_bounds_the_maps(name, monkeypatc
     largest = []
     model.sampler.synthesis.register_forward_hook(lambda m, i, out: largest.append(len(out)))
     for frames_at_a_time in (1, 2, 7):
-        monkeypatch.setattr(continuous, "_PIXELS_AT_A_TIME", frames_at_a_time * 16 * 16)
+        monkeypatch.setattr(continuous, "PIXELS_AT_A_TIME", frames_at_a_time * 16 * 16)
         largest.clear()
         parts = model.sample(3, 10, per_video(0, 1, 2))
         torch.testing.assert_close(parts, video, **TOLERANCE)

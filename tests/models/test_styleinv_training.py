@@ -86,7 +86,7 @@ def test_fakes_have_the_times_of_the_real_clips_in_whole_frames():
 def test_chunks_are_parts_of_the_whole(monkeypatch):
     model = built(styleinv())
     whole = model.sample(2, 12, per_video(0, 1))
-    monkeypatch.setattr(module, "_PIXELS_AT_A_TIME", 5 * 2 * 32 * 32)
+    monkeypatch.setattr(module, "PIXELS_AT_A_TIME", 5 * 2 * 32 * 32)
     torch.testing.assert_close(model.sample(2, 12, per_video(0, 1)), whole, rtol=0, atol=5e-5)
     # no video ends: later frames are rendered on their own, and longer videos start alike
     late = model.frames_at(2, torch.tensor([11.0, 300.0, 4.0]), per_video(0, 1))

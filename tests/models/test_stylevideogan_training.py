@@ -5,12 +5,7 @@ import math
 import pytest
 import torch
 
-from vgbench.models.stylevideogan.diagnostics import (
-    codes_of_fixed_starts,
-    diversity,
-    measure_angle,
-)
-from vgbench.models.stylevideogan.latents import Moments, latent_moments
+from vgbench.models.stylevideogan.latents import Moments
 from vgbench.models.stylevideogan.losses import between, clip_gradient_norms
 from vgbench.models.stylevideogan.options import CriticOptions, GeneratorOptions, TrainingOptions
 from vgbench.models.stylevideogan.training import TemporalGAN, draw_noise
@@ -201,60 +196,3 @@ def test_second_derivatives_on_the_gpu_are_those_of_the_cpu():
         loss.backward()
         gradients[device] = {n: p.grad.cpu() for n, p in gan.generator.named_parameters()}
     torch.testing.assert_close(gradients["cuda"], gradients["cpu"], rtol=1e-3, atol=1e-5)
-
-
-# The toy: smooth 4-d trajectories, embedded linearly.
-
-TOY = (4, 16)
-
-
-def trajectories(n, frames, source, pole=0.8):
-    """Second-order autoregressive trajectories, each number of them of spread 0.8."""
-    noise = torch.randn((frames + 40, n, 4), generator=source)
-    speed = place = torch.zeros(n, 4)
-    seen = []
-    for push in noise:
-        speed = pole * speed + push
-        place = pole * place + speed
-        seen.append(place)
-    variance = (1 + pole**2) / (1 - pole**2) ** 3
-    return 0.8 / variance**0.5 * torch.stack(seen[40:], 1)
-
-
-def toy_data():
-    source = seeded_generator(0, "toy")
-    embedding = 0.5 * torch.randn((4, math.prod(TOY)), generator=source)
-    return 1 + (trajectories(1000, 25, source) @ embedding).unflatten(2, TOY)
-
-
-def trained_toy(angle_weight, turns):
-    """Mean angle and spread for a fixed start after so many generator steps."""
-    torch.manual_seed(0)
-    options = TrainingOptions(critic_steps=2, lr=1e-3, angle_weight=angle_weight)
-    gan = TemporalGAN.build(*TOY, GeneratorOptions(), CriticOptions(embed_widths=(64,)), options)
-    data = toy_data()
-    gan.generator.fit_scale(latent_moments([data.flatten(0, 1)]))
-    optimizers = gan.configure_optimizers()
-    for k in range(2 * turns):
-        real = data[torch.randint(1000, (32,), generator=seeded_generator(0, "batch", k))]
-        gan.train_clips(real, k, noise_of(k, 32, 25, 32), optimizers, descend)
-    gan.generator.eval()
-    gan.angle.eval()
-    phi = measure_angle(gan.generator, gan.angle, 64, 24, seeded_generator(0, "eval")).phi
-    codes = codes_of_fixed_starts(gan.generator, 8, 32, 24, seeded_generator(0, "eval"))
-    return float(phi.mean()), float(diversity(codes)[-1])
-
-
-def test_toy_data_are_as_described():
-    found = trajectories(4000, 25, seeded_generator(0, "toy"))
-    assert float(found.std()) == pytest.approx(0.8, abs=0.02)
-    assert float((found[:, -1] - found[:, 0]).std()) == pytest.approx(1.1, abs=0.05)
-
-
-@pytest.mark.slow
-def test_penalty_makes_the_motion_codes_matter():
-    phi, spread = trained_toy(100.0, 200)
-    assert phi > 0.55
-    assert spread > 0.3
-    ignored, _ = trained_toy(0.0, 200)
-    assert ignored < 0.4

@@ -7,7 +7,7 @@ import torch
 from tests.parity.conftest import assert_known, some, under
 from tests.parity.draws import crc32, video
 from vgbench.metrics.energy import energy_distance
-from vgbench.metrics.extractors.jet import JetNormalizer, block_sizes, jet_features, jet_levels
+from vgbench.metrics.extractors.jet import JET, JetNormalizer, jet_features, jet_levels
 from vgbench.metrics.frechet import frechet_distance
 
 FILES = "jet_*.npz"
@@ -49,7 +49,7 @@ def test_features_agree(recorded, dtype, tolerance):
         levels = int(case["levels"])
         for i, clip in enumerate(three_clips(case)):
             got = jet_features(torch.from_numpy(clip), levels, dtype)
-            parts = got.split(block_sizes(levels))
+            parts = got.split(JET.sizes(levels))
             for block, part in zip(BLOCKS, parts, strict=True):
                 error = np.abs(part.numpy() - case[block][i]).max()
                 assert error <= tolerance, f"{name}/{block} of clip {i}: {error}"

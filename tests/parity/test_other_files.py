@@ -144,6 +144,7 @@ def test_an_unknown_entry_fails_by_name(found, file):
     assert any("nobody_knows" in text for text in texts), texts
 
 
+@pytest.mark.slow
 def test_a_folder_without_files_skips_with_the_reason(tmp_path):
     reason = f"no file frechet_*.npz in {tmp_path}; give --parity-dir DIR"
     assert set(outcomes(tmp_path, ["frechet"]).values()) == {("skipped", reason)}

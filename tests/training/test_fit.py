@@ -78,8 +78,8 @@ def test_a_resumed_run_equals_an_uninterrupted_one(narrow, tmp_path):
     assert f"vgbench run --resume {tmp_path / 'parts'}" in str(caught.value)
     parts = RunFolder(tmp_path / "parts")
     assert read_checkpoint(parts.last)["vgbench"]["clips_seen"] == 12
+    again = Listener(StopAfter(16, signal.SIGTERM))
     with pytest.raises(PreemptedError):
-        again = Listener(StopAfter(16, signal.SIGTERM))
         fit(config, parts, NARROW, again, resume=True)
     fit(config, parts, NARROW, Listener(), resume=True)
 

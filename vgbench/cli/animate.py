@@ -47,14 +47,7 @@ if TYPE_CHECKING:
 @click.option("--frames", type=click.IntRange(1), default=64, show_default=True, help="Frames.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the motion.")
 @common.video_options
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    default=Path("animation.mp4"),
-    show_default=True,
-    help="File: .mp4 .webm .gif, or .png for the frames side by side.",
-)
+@common.output("File: .mp4 .webm .gif, or .png for the frames side by side.", "animation.mp4")
 def animate(image: Path, ckpt: Path, **options: Any) -> None:
     """Write a video that moves what a photograph shows.
 

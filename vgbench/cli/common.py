@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from vgbench.registry import Registry
 
+Command = TypeVar("Command", bound=Callable[..., Any] | click.Command)
+
 MAX_SIZE = click.option(
     "--max-size",
     type=click.FloatRange(min=0, min_open=True),
@@ -20,6 +22,18 @@ MAX_SIZE = click.option(
     show_default=True,
     help="MB of an HTML page; beyond, its videos lie in a folder assets beside it.",
 )
+
+
+def output(text: str, default: str | None = None) -> Callable[[Command], Command]:
+    """Returns the option `-o`, a path.
+
+    Args:
+        text: What is written there.
+        default: Where it is written if the option is not given; None if the command decides.
+    """
+    given: dict[str, Any] = {} if default is None else {"default": Path(default)}
+    kind = click.Path(path_type=Path)
+    return click.option("-o", "--output", type=kind, show_default=True, help=text, **given)
 
 
 def data_dir(given: str | None = None) -> Path:

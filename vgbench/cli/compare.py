@@ -14,9 +14,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("run_a", type=click.Path(path_type=Path))
 @click.argument("run_b", type=click.Path(path_type=Path))
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path), help="HTML page with samples side by side."
-)
+@common.output("HTML page with samples side by side.")
 @common.MAX_SIZE
 def compare(run_a: Path, run_b: Path, output: Path | None, max_size: float) -> None:
     """Print what differs between two run folders: options, and numbers that were measured alike.

@@ -29,12 +29,7 @@ if TYPE_CHECKING:
 @click.option("--features-dir", help="Folder that features are kept in, or none.")
 @click.option("--explain", is_flag=True, help="Print the whole protocols and evaluate nothing.")
 @click.option("--data-dir", help="Folder of prepared data sets.")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    help="JSON file of the rows (default: the run's eval/ folder).",
-)
+@common.output("JSON file of the rows (default: the run's eval/ folder).")
 def evaluate(checkpoint: Path | None, **options: Any) -> None:
     """Measure CHECKPOINT, a run folder, or anybody's videos; prints and stores the rows.
 

@@ -12,6 +12,13 @@ if TYPE_CHECKING:
     from vgbench.report.rows import LeaderboardRow
 
 _PATHS = click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
+_SORT = click.option(
+    "--sort", metavar="METRIC", help="Put tables of this metric first, and all in its order."
+)
+_ALL_CHECKPOINTS = click.option(
+    "--all-checkpoints", is_flag=True, help="Tables of every checkpoint, not a run's latest."
+)
+_BOARD = "leaderboard.csv"
 _FORMATS = ("csv", "md", "html")
 _FAULTS_SHOWN = 50
 _TEXT_WIDTH = 400  # characters of a note or fault on a terminal; files have them whole
@@ -33,8 +40,8 @@ def leaderboard() -> None:
 
 @leaderboard.command()
 @_PATHS
-@click.option("--sort", metavar="METRIC", help="Put this metric first, and all in its order.")
-@click.option("--all-checkpoints", is_flag=True, help="Every checkpoint, not a run's latest.")
+@_SORT
+@_ALL_CHECKPOINTS
 def show(paths: tuple[Path, ...], sort: str | None, all_checkpoints: bool) -> None:
     """Print one table per set of rows that were measured alike.
 
@@ -64,17 +71,10 @@ def show(paths: tuple[Path, ...], sort: str | None, all_checkpoints: bool) -> No
 
 @leaderboard.command()
 @_PATHS
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    default=Path("leaderboard.csv"),
-    show_default=True,
-    help="File to write; its suffix is the format.",
-)
+@common.output("File to write; its suffix is the format.", _BOARD)
 @click.option("--format", "formats", help="csv, md, html or several, each written beside -o.")
-@click.option("--sort", metavar="METRIC", help="Put this metric first (md).")
-@click.option("--all-checkpoints", is_flag=True, help="Every checkpoint, not a run's latest (md).")
+@_SORT
+@_ALL_CHECKPOINTS
 @common.MAX_SIZE
 def export(
     paths: tuple[Path, ...],
@@ -85,6 +85,8 @@ def export(
     max_size: float,
 ) -> None:
     """Write all rows as CSV, or tables of them as Markdown or an HTML report.
+
+    A CSV has every row as it was measured: --sort and --all-checkpoints are of tables.
 
     \b
     Examples:
@@ -100,13 +102,14 @@ def export(
     if "html" in targets:
         _refuse_boards(files)
     rows = distinct(collect(files))
+    tables = [] if targets.keys() == {"csv"} else _tables(rows, sort, all_checkpoints)
     for kind, target in targets.items():
         if kind == "csv":
             write_text(target, to_csv(rows))
         elif kind == "md":
-            write_text(target, markdown(_tables(rows, sort, all_checkpoints)))
+            write_text(target, markdown(tables))
         else:
-            _write_html(files, target, max_size)
+            _write_html(files, target, tables, max_size)
         common.console().print(f"wrote {len(rows)} rows to {target}", markup=False)
 
 
@@ -143,14 +146,7 @@ def check(paths: tuple[Path, ...]) -> None:
 
 @leaderboard.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    default=Path("leaderboard.csv"),
-    show_default=True,
-    help="CSV board to extend; made if there is none.",
-)
+@common.output("CSV board to extend; made if there is none.", _BOARD)
 def add(files: tuple[Path, ...], output: Path) -> None:
     """Add measured rows to a CSV board, after checking them; those it has already are left.
 
@@ -244,10 +240,10 @@ def _targets(output: Path, formats: str | None) -> dict[str, Path]:
     return {name: output.with_suffix(f".{name}") for name in names}
 
 
-def _write_html(files: list[Path], target: Path, max_size: float) -> None:
+def _write_html(files: list[Path], target: Path, tables: "list[Table]", max_size: float) -> None:
     from vgbench.report.html import write_html
 
-    write_html(files, target, max_bytes=round(max_size * 1e6))
+    write_html(files, target, tables=tables, max_bytes=round(max_size * 1e6))
 
 
 def _refuse_boards(files: list[Path]) -> None:

@@ -43,12 +43,9 @@ _TIMES_PER_FRAME = 8  # at which the codes of a trajectory are computed
     help="Render by this image GAN, which was finetuned from the model's own (style-transfer).",
 )
 @common.video_options
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    help="File (.mp4 .webm .gif .png) for a grid of all, or a folder for single MP4s; .png with "
-    "--slice or --trajectory (default: sample.mp4, or .png of images; slice.png, trajectory.png).",
+@common.output(
+    "File (.mp4 .webm .gif .png) for a grid of all, or a folder for single MP4s; .png with "
+    "--slice or --trajectory (default: sample.mp4, or .png of images; slice.png, trajectory.png)."
 )
 def sample(checkpoint: Path, **options: Any) -> None:
     """Write videos from a checkpoint or run folder, or pictures of their motion.

@@ -61,8 +61,8 @@ class TrainerConfig:
         keep_memory: Apply the allocator setting of `vgbench.runtime.keep_memory` on CPU runs.
         log_seconds: Seconds between plain progress lines where there is no terminal.
         allow_data_change: A resumed run may go on with another data set or seed.
-        weights_dir: Folder of the weights that losses need (default: `VGBENCH_WEIGHTS_DIR`, or
-            `~/.cache/vgbench/weights`).
+        weights_dir: Folder of installed weights, for losses and for evaluations while training
+            (default: `VGBENCH_WEIGHTS_DIR`, or `~/.cache/vgbench/weights`).
     """
 
     accelerator: str = "auto"

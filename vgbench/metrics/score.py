@@ -1,6 +1,6 @@
 """The features of sets of clips, and the numbers that a protocol computes from them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,6 +14,7 @@ from vgbench.metrics.normalise import ZScore
 from vgbench.metrics.null import PermutationNull, permutation_null
 from vgbench.metrics.protocol import EvalProtocol
 from vgbench.metrics.statistics import Measured, measure
+from vgbench.registry import EXTRACTORS
 from vgbench.types import Score
 
 __all__ = ["FeatureSet", "Numbers", "Rows", "Score", "numbers"]
@@ -126,8 +127,7 @@ def _trial(
     own = {stage: _part(every, trial, protocol.trials) for stage, every in rows.items()}
     labels = {stage: _part(every, trial, protocol.trials) for stage, every in videos.items()}
     if protocol.normalise != "none":
-        kind = JetNormalizer if protocol.normalise == "reference" else ZScore
-        normalise = kind.fit(own["real"])
+        normalise = _normaliser(protocol, own["real"])
         own = {stage: normalise(part) for stage, part in own.items()}
     measured = measure(protocol, own["real"], own["fake"])
     sizes = {stage: _videos(part, labels.get(stage)) for stage, part in own.items()}
@@ -144,6 +144,12 @@ def _trial(
         null_z=null.z if null else None,
         notes=measured.notes,
     )
+
+
+def _normaliser(protocol: EvalProtocol, real: Rows) -> Callable[[Rows], Rows]:
+    if protocol.normalise == "z-score":
+        return ZScore.fit(real)
+    return JetNormalizer.fit(real, EXTRACTORS.get(protocol.extractor).core)
 
 
 def _part(rows: np.ndarray, trial: int, trials: int) -> np.ndarray:

@@ -101,16 +101,11 @@ class OffsetAnimator(Animator):
         styles: Sequence[nn.Module] = (),
         offset: Offset = DEFAULT_OFFSET,
     ) -> list[Float[Tensor, "n c t h w"]]:
-        """Returns videos as `Animator.animate` does.
+        """Returns videos of photographs; see `Animator.animate`.
 
-        Args:
-            photos: As there.
-            frames: As there.
-            generator: As there.
-            styles: As there.
-            offset: What of the photographs is given to the videos.
+        `offset` is what of the photographs is given to the videos: with `Offset("first", 0)` they
+        start from the photographs' inversions.
 
         Raises:
-            CheckpointError: If an image generator has other styles.
             UsageError: If the offset leaves more directions alone than the model knows.
         """

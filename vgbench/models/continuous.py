@@ -10,20 +10,18 @@ from torch import Tensor
 
 from vgbench.models.base import Clips
 from vgbench.models.continuous_config import ContinuousConfig
-from vgbench.models.style_training import StyleGAN
+from vgbench.models.motion_curve import PIXELS_AT_A_TIME, MotionCurveGAN
 from vgbench.nn.continuous_generator import ContinuousGenerator
-from vgbench.nn.noise import GeneratorLike, normal, normal_sequence, seeded_generator, uniform
+from vgbench.nn.motion import MotionEncoder
+from vgbench.nn.noise import GeneratorLike, normal, seeded_generator, uniform
 from vgbench.nn.stylegan2.video_discriminator import VideoDiscriminator
 from vgbench.types import SampleRequest
-
-# Pixels that are rendered at one time when sampling; bounds memory whatever the length.
-_PIXELS_AT_A_TIME = 2**20
 
 # From times `[n, t]` to the styles of each frame `[n, t, l, d]`.
 StylesOverTime = Callable[[Tensor], Tensor]
 
 
-class ContinuousVideoGAN(StyleGAN):
+class ContinuousVideoGAN(MotionCurveGAN):
     """A generator of content, motion and time against a discriminator of a few frames.
 
     A method implements `build_generator`.
@@ -103,10 +101,6 @@ class ContinuousVideoGAN(StyleGAN):
 
     # Sampling.
 
-    def draw(self, n: int, frames: int, generator: GeneratorLike) -> Float[Tensor, "n c t h w"]:
-        """Returns `n` videos that start at time 0."""
-        return self.frames_at(n, torch.arange(float(frames)), generator)
-
     @torch.no_grad()
     def frames_at(
         self,
@@ -116,17 +110,10 @@ class ContinuousVideoGAN(StyleGAN):
         truncation_psi: float = 1.0,
         labels: Int[Tensor, " n"] | None = None,
     ) -> Float[Tensor, "n c t h w"]:
-        """Returns `n` videos at any times, float32 in [-1, 1]; a video has no end.
+        """Returns `n` videos at any times; see `MotionCurveGAN.frames_at`.
 
-        The same state of `generator` gives the same videos whatever the times: those after 1000
-        frames are what `sample` draws there. The module's mode is restored.
-
-        Args:
-            n: Number of videos.
-            times: Times of the frames, in frames, at least 0, in any order.
-            generator: As in `sample`.
-            truncation_psi: 1 for the full variety, less for more typical content.
-            labels: Their classes, for a model with classes; drawn if None.
+        `truncation_psi` is 1 for the full variety, less for more typical content; `labels` are the
+        classes of the videos, for a model with classes, drawn if None.
         """
         with self.evaluating():
             z, drawn = self._content(n, generator), self.draw_labels(n, generator)
@@ -170,26 +157,12 @@ class ContinuousVideoGAN(StyleGAN):
             points = self._points(times, labels.repeat_interleave(columns), motion)
             return self._render(_still(ws.repeat_interleave(columns, dim=0)), points, times)
 
-    # Motion.
+    # Codes and pixels.
 
     @property
-    def anchor_distance(self) -> int:
-        """Frames between the control points of the motion; the first one is at time 0."""
-        return self.config.motion.distance
-
-    @torch.no_grad()
-    def motion_trajectory(
-        self, n: int, times: Float[Tensor, " t"], generator: GeneratorLike
-    ) -> Float[Tensor, "n t m"]:
-        """Returns the motion codes of the videos that `frames_at` renders with these arguments."""
-        with self.evaluating():
-            self._content(n, generator)  # drawn first, here as there
-            points = self._points(times, self.draw_labels(n, generator), generator)
-            at = times.to(self.device, torch.float32).expand(n, -1)
-            codes: Tensor = self._sampling.motion_encoder.codes(at, points)
-            return codes
-
-    # Codes and pixels.
+    def motion_encoder(self) -> MotionEncoder:
+        """The network that makes the motion codes of `sampler`."""
+        return self._sampling.motion_encoder
 
     @property
     def _sampling(self) -> ContinuousGenerator:
@@ -200,20 +173,12 @@ class ContinuousVideoGAN(StyleGAN):
     def _content(self, n: int, generator: GeneratorLike) -> Float[Tensor, "n z"]:
         return normal(n, (self.config.z_dim,), generator, self.device)
 
-    def _motion_noise(
-        self, n: int, last: float, generator: GeneratorLike
-    ) -> Float[Tensor, "n l z"]:
-        """The noise of videos up to time `last`; drawn last, as its length varies."""
-        motion = self.config.motion
-        length = motion.noise_length(last)
-        return normal_sequence(n, length, motion.z_dim, generator, self.device)
-
     def _points(
         self, times: Float[Tensor, " t"], labels: Int[Tensor, " n"], generator: GeneratorLike
     ) -> Float[Tensor, "n k v"]:
         """The control points of the motion of new videos, as many as these times need."""
         noise = self._motion_noise(len(labels), float(times.max()), generator)
-        points: Tensor = self._sampling.motion_encoder.trajectory(noise, self.class_codes(labels))
+        points: Tensor = self.motion_encoder.trajectory(noise, self.class_codes(labels))
         return points
 
     def _render(
@@ -221,7 +186,7 @@ class ContinuousVideoGAN(StyleGAN):
     ) -> Float[Tensor, "n c t h w"]:
         """Videos of the sampler at some times, rendered a few frames at a time."""
         n, network = len(points), self._sampling
-        at_a_time = max(1, _PIXELS_AT_A_TIME // self.spec.height**2)
+        at_a_time = max(1, PIXELS_AT_A_TIME // self.spec.height**2)
         at = times.to(self.device, torch.float32).expand(n, -1)
         parts = []
         for some in torch.split(at, max(1, at_a_time // n), dim=1):

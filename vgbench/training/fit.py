@@ -40,7 +40,7 @@ from vgbench.training.distributed import SharedBatches, environment_of_processes
 from vgbench.training.latents import EncodeFrames, LatentCache
 from vgbench.training.run_folder import RunFolder
 from vgbench.training.selection import KeepBest
-from vgbench.training.weights import give_weights, needed_weights
+from vgbench.training.weights import give_weights, needed_weights, weights_folder
 from vgbench.types import VideoSpec
 
 _log = logging.getLogger(__name__)
@@ -131,7 +131,7 @@ def fit(
         InterruptedRunError: If Ctrl-C came; the state is saved.
         DataError: If the data set has no clip the model can use, or is not the one resumed.
         CheckpointError: If a checkpoint or a stage's weights cannot be read, or written.
-        WeightsError: If weights that a loss needs are not installed.
+        WeightsError: If weights that a loss or the evaluation needs are not installed.
     """
     made = plan(config)
     if ready:
@@ -236,7 +236,7 @@ class _Run:
         self.callbacks: list[pl.Callback] = [StopAtBudget(made.total), self.saver, self.samples]
         report = Report(folder, made.total, listener.progress)
         if config.protocol.every_kclips:
-            best = KeepBest(folder, made.source, config.protocol)
+            best = KeepBest(folder, made.source, config.protocol, weights_folder(config))
             report.watched = lambda: best.scalars
             self.callbacks.append(best)
         # The signal's callback is last, so that a step's records are complete when it stops.

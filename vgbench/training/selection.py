@@ -1,12 +1,14 @@
 """Evaluation while a run trains, and the best checkpoint by it."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 
 from vgbench.config.schema import ProtocolConfig
 from vgbench.data.sources import VideoSource
+from vgbench.metrics.extractors.base import open_extractor
 from vgbench.metrics.protocol import get_protocol
 from vgbench.models.base import VideoGAN
 from vgbench.models.checkpoint import read_checkpoint
@@ -39,12 +41,24 @@ class KeepBest(pl.Callback):
         folder: Of the run.
         source: Training videos, the reference.
         options: What is evaluated, and how often.
+        weights_dir: Folder of installed weights, if not the default one.
+
+    Raises:
+        WeightsError: If the protocol needs weights that are not installed; before the first step.
     """
 
-    def __init__(self, folder: RunFolder, source: VideoSource, options: ProtocolConfig) -> None:
+    def __init__(
+        self,
+        folder: RunFolder,
+        source: VideoSource,
+        options: ProtocolConfig,
+        weights_dir: Path | None = None,
+    ) -> None:
         self.folder = folder
         self.source = source
+        self.weights_dir = weights_dir
         self.protocol = get_protocol(options.watched)
+        open_extractor(self.protocol.extractor, weights_dir)
         self.interval_kclips = options.every_kclips
         self.evaluations: list[Evaluation] = []
 
@@ -92,6 +106,7 @@ class KeepBest(pl.Callback):
             model,
             self.protocol.id,
             device=str(model.device),
+            weights_dir=self.weights_dir,
             feature_cache=self.folder.features,
         )
         self.evaluations.append(Evaluation(model.clips_seen, row.value))

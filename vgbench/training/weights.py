@@ -12,13 +12,18 @@ from vgbench.models.guided import Guided
 from vgbench.weights.store import WeightStore
 
 
+def weights_folder(config: RunConfig) -> Path | None:
+    """Returns the folder of the weights that a run reads; None for the default one."""
+    return Path(config.trainer.weights_dir) if config.trainer.weights_dir else None
+
+
 def needed_weights(config: RunConfig) -> dict[str, dict[str, str]]:
     """Returns the identity of the installed weights that a model needs, by name, as plain values.
 
     Raises:
         WeightsError: If one is not installed; says how to.
     """
-    store = _store(config)
+    store = WeightStore(weights_folder(config))
     found = {name: asdict(store.ref(name)) for name in config.model.weights()}
     return {name: {key: ref[key] for key in ("identity", "sha256")} for name, ref in found.items()}
 
@@ -39,7 +44,7 @@ def give_weights(config: RunConfig, model: VideoGAN, checkpoint: Path | None = N
         _check_same(checkpoint, needed)
     for name in needed:
         assert isinstance(model, Guided), f"{type(model).__name__} names weights and takes none"
-        model.take_weights(name, _store(config).load(name)[0])
+        model.take_weights(name, WeightStore(weights_folder(config)).load(name)[0])
 
 
 def _check_same(checkpoint: Path, needed: dict[str, dict[str, str]]) -> None:
@@ -52,8 +57,3 @@ def _check_same(checkpoint: Path, needed: dict[str, dict[str, str]]) -> None:
                 f"are installed ({ref['sha256'][:8]})\n"
                 f"  install the former again: vgbench weights import {name} FILE"
             )
-
-
-def _store(config: RunConfig) -> WeightStore:
-    folder = config.trainer.weights_dir
-    return WeightStore(Path(folder) if folder else None)

@@ -12,7 +12,8 @@ from torch.optim import Optimizer
 from vgbench.models.animation import Animator
 from vgbench.models.base import Clips
 from vgbench.models.image_stage import finetuned, image_networks, load_inversion, load_part
-from vgbench.models.style_training import LOSS_LIMIT, StyleGAN
+from vgbench.models.motion_curve import PIXELS_AT_A_TIME, MotionCurveGAN
+from vgbench.models.style_training import LOSS_LIMIT
 from vgbench.models.styleinv.config import StyleInVConfig
 from vgbench.models.styleinv.discriminator import build_discriminator
 from vgbench.models.styleinv.generator import Render, Rollout, StyleInversion, roll_out
@@ -20,17 +21,16 @@ from vgbench.models.styleinv.losses import generator_losses
 from vgbench.models.styleinv.sparse import real_times, shown, times_to_generate
 from vgbench.nn.encoder.inversion import WEncoder
 from vgbench.nn.encoder.latent_space import LatentSpace
-from vgbench.nn.noise import GeneratorLike, normal, normal_sequence, seeded_generator
+from vgbench.nn.motion import MotionEncoder
+from vgbench.nn.noise import GeneratorLike, normal, seeded_generator
 from vgbench.nn.stylegan2.options import Pyramid
 from vgbench.types import SampleRequest, VideoSpec
 
-# Pixels that are rendered at one time when sampling; bounds memory whatever the length.
-_PIXELS_AT_A_TIME = 2**20
 # Random styles by which the directions of `encoder.pca` are found, per direction.
 _STYLES_PER_DIRECTION = 32
 
 
-class StyleInV(StyleGAN, Animator):
+class StyleInV(MotionCurveGAN, Animator):
     """A frozen image GAN, and a network that finds its styles for the frames of a video.
 
     Source: StyleInV (ICCV 2023); see `StyleInVConfig`.
@@ -124,24 +124,11 @@ class StyleInV(StyleGAN, Animator):
 
     # Sampling.
 
-    def draw(self, n: int, frames: int, generator: GeneratorLike) -> Float[Tensor, "n c t h w"]:
-        """Returns `n` videos that start at time 0."""
-        return self.frames_at(n, torch.arange(float(frames)), generator)
-
     @torch.no_grad()
     def frames_at(
         self, n: int, times: Float[Tensor, " t"], generator: GeneratorLike
     ) -> Float[Tensor, "n c t h w"]:
-        """Returns `n` videos at any times, float32 in [-1, 1]; a video has no end.
-
-        The same state of `generator` gives the same videos whatever the times. The module's mode
-        is restored.
-
-        Args:
-            n: Number of videos.
-            times: Times of the frames, in frames, at least 0, in any order.
-            generator: As in `sample`.
-        """
+        """Returns `n` videos at any times; see `MotionCurveGAN.frames_at`."""
         with self.evaluating():
             w0 = self._content(n, generator)
             noise = self._motion_noise(n, float(times.max()), generator)
@@ -196,26 +183,12 @@ class StyleInV(StyleGAN, Animator):
         """How another image generator renders the styles of this model's own."""
         return LatentSpace(finetuned(self.space, style), self.space.encoder).render
 
-    # Motion.
+    # Codes and pixels.
 
     @property
-    def anchor_distance(self) -> int:
-        """Frames between the control points of the motion; the first one is at time 0."""
-        return self.config.motion.distance
-
-    @torch.no_grad()
-    def motion_trajectory(
-        self, n: int, times: Float[Tensor, " t"], generator: GeneratorLike
-    ) -> Float[Tensor, "n t m"]:
-        """Returns the motion codes of the videos that `frames_at` renders with these arguments."""
-        with self.evaluating():
-            self._content(n, generator)  # drawn first, here as there
-            noise = self._motion_noise(n, float(times.max()), generator)
-            at = times.to(self.device, torch.float32).expand(n, -1)
-            codes: Tensor = self._network.mapping.motion_encoder(at, noise)
-            return codes
-
-    # Codes and pixels.
+    def motion_encoder(self) -> MotionEncoder:
+        """The network that makes the motion codes of `sampler`."""
+        return self._network.mapping.motion_encoder
 
     @property
     def _network(self) -> StyleInversion:
@@ -237,14 +210,6 @@ class StyleInV(StyleGAN, Animator):
     def _inverted(self, photos: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
         return self.space.encode(photos)[:, 0]
 
-    def _motion_noise(
-        self, n: int, last: float, generator: GeneratorLike
-    ) -> Float[Tensor, "n l z"]:
-        """The noise of videos up to time `last`; drawn last, as its length varies."""
-        motion = self.config.motion
-        length = motion.encoder.noise_length(last)
-        return normal_sequence(n, length, motion.z_dim, generator, self.device)
-
     def _film(
         self,
         w0: Float[Tensor, "n d"],
@@ -254,7 +219,7 @@ class StyleInV(StyleGAN, Animator):
     ) -> list[Float[Tensor, "n c t h w"]]:
         """Videos at some times, by each of the renderers, a few frames at a time."""
         n, network = len(w0), self._network
-        at_a_time = max(1, _PIXELS_AT_A_TIME // self.spec.height**2 // n)
+        at_a_time = max(1, PIXELS_AT_A_TIME // self.spec.height**2 // n)
         opening = network.opening(self.space.render(w0), w0, self._w_avg)
         at = times.to(self.device, torch.float32).expand(n, -1)
         parts: list[list[Tensor]] = [[] for _ in renderers]

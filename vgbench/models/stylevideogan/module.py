@@ -228,22 +228,7 @@ class StyleVideoGAN(VideoGAN, OffsetAnimator, InvertingGAN):
         styles: Sequence[nn.Module] = (),
         offset: Offset = DEFAULT_OFFSET,
     ) -> list[Float[Tensor, "n c t h w"]]:
-        """Moves the subjects of photographs as the training subject moves: the offset trick.
-
-        Args:
-            photos: In [-1, 1], of the model's size.
-            frames: Frames per video, at least 1.
-            generator: Of the motion; video i depends on generator i alone.
-            styles: Further image generators with the same styles; see `restyle`.
-            offset: What of the photographs is added to the videos. With `Offset("first", 0)`
-                videos start from the photographs' inversions.
-
-        Returns:
-            The videos by the model's own image generator, then those by each of `styles`.
-
-        Raises:
-            CheckpointError: If an image generator has other styles.
-            UsageError: If the offset leaves more directions alone than the model knows.
+        """Moves the subjects of photographs as its own moves; see `OffsetAnimator.animate`.
 
         Source: StyleVideoGAN (BMVC 2021), section 3 (offset trick).
         """
@@ -257,14 +242,7 @@ class StyleVideoGAN(VideoGAN, OffsetAnimator, InvertingGAN):
             return [torch.cat(list(self._pictures(moved, own)), dim=2) for own in backends]
 
     def restyle(self, style: nn.Module | None) -> None:
-        """Lets another image generator make the pictures of all videos from now on.
-
-        Args:
-            style: One that was finetuned from the model's own; None for the model's own.
-
-        Raises:
-            CheckpointError: If it has other styles.
-        """
+        """Lets another image generator render all videos from now on; see `Animator.restyle`."""
         self._style = () if style is None else (self._restyled(style),)
 
     def _restyled(self, style: nn.Module) -> LatentSpace:

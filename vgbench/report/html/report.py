@@ -34,13 +34,20 @@ class _TableView:
     charts: list[Chart]
 
 
-def write_html(files: Sequence[Path], path: Path, *, max_bytes: int = MAX_BYTES) -> None:
+def write_html(
+    files: Sequence[Path],
+    path: Path,
+    *,
+    tables: Sequence[Table] | None = None,
+    max_bytes: int = MAX_BYTES,
+) -> None:
     """Writes a page that shows evaluation files, and the runs they belong to.
 
     Args:
         files: Evaluation files; one at `RUN/eval/*.json` brings samples, curves and environment of
             its run folder.
         path: File to write.
+        tables: Tables of their rows, in order (default: as `board` makes them).
         max_bytes: A page larger than this keeps its videos in the folder `assets` beside it.
 
     Raises:
@@ -51,10 +58,11 @@ def write_html(files: Sequence[Path], path: Path, *, max_bytes: int = MAX_BYTES)
     runs = _runs(rows_of)
     shown = runs[:_MOST_RUNS]
     anchors = {row: run.anchor for run in shown for row in run.rows}
+    ordered = board(rows) if tables is None else tables
     values: dict[str, Any] = {
         "rows": len(rows),
         "date": max((row.date for row in rows), default=""),
-        "tables": [_table(table, shown, anchors) for table in board(rows)],
+        "tables": [_table(table, shown, anchors) for table in ordered],
         "runs": shown,
         "left_out": len(runs) - len(shown),
         "protocols": protocols.cards(rows),

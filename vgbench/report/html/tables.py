@@ -96,14 +96,14 @@ def ranking(table: Table, anchors: Anchors) -> tuple[list[Column], Rows]:
     """Returns columns and rows of measured entries, without columns that none of them fills.
 
     Args:
-        table: Entries, best first.
+        table: Entries, in the order that they are shown in at first.
         anchors: Where the run of a row is described, if it is.
     """
     decimals = decimals_for(entry.mean for entry in table.entries)
     notes = {note: str(i) for i, note in enumerate(table.notes, start=1)}
     first = table.first
     columns: list[tuple[Column, Callable[[Entry], Cell]]] = [
-        (Column("rank", True, "ascending"), _rank),
+        (Column("rank", True, _order(table.entries)), _rank),
         (Column("model"), lambda entry: _model(entry, anchors)),
         (Column(first.metric, True), lambda entry: _mean(entry, decimals)),
         (Column("±", True), lambda entry: number(entry.sd, decimals)),
@@ -149,6 +149,12 @@ def _filled(
 
 def _height(one: Reported) -> list[str]:
     return [] if one.resolution is None else [f"{one.resolution}\N{SUPERSCRIPT TWO}"]
+
+
+def _order(entries: Sequence[Entry]) -> str:
+    """Returns whether entries stand by their rank, as the head of a column says it."""
+    ranks = [math.inf if entry.rank is None else entry.rank for entry in entries]
+    return "ascending" if ranks == sorted(ranks) else "none"
 
 
 def _rank(entry: Entry) -> Cell:
