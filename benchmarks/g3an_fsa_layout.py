@@ -36,7 +36,7 @@ def ratio(layout: str, seed: int, kclips: float, folder: Path) -> tuple[float, l
     fit(config, run, words, Listener())
     source = open_dataset(config.dataset)
     untrained = run.checkpoints / "kclip-00000.000.ckpt"
-    before, after = (evaluate(source, path, "hed16/demo@1")[0] for path in (untrained, run.last))
+    before, after = (evaluate(source, path, "hed16/demo@2")[0] for path in (untrained, run.last))
     state = load_model(run.path).generator.state_dict()
     return after.value / before.value, [float(v) for k, v in state.items() if k.endswith("gamma")]
 

@@ -29,7 +29,7 @@ def test_run_eval_and_sample(vgbench, tmp_path, monkeypatch):
     code, _, err = vgbench("eval", tmp_path / "run", "--protocol", "hed16/demo")
     assert code == 7
     assert err == (
-        "error: protocol hed16/demo@1 takes 16 frames of a generated video; 'stylegan3-frames' "
+        "error: protocol hed16/demo@2 takes 16 frames of a generated video; 'stylegan3-frames' "
         "draws at most 1\n  protocols of single frames: hed1, hfd1 (no weights needed), fid, kid\n"
     )
     code, out, _ = vgbench("sample", tmp_path / "run", "-n", "6")

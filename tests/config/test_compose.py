@@ -20,7 +20,7 @@ def test_built_in_data_implies_the_demo_budget(tmp_path):
     config = compose(RUN, tmp_path)
     assert config.budget.name == "demo"
     assert config.dataset.resolution == 32
-    assert config.protocol.names == ("hed16/demo@1", "hfd16/demo@1")
+    assert config.protocol.names == ("hed16/demo@2", "hfd16/demo@2")
     assert config.model.channels == 8
 
 

@@ -59,7 +59,7 @@ def test_a_stage_has_the_budget_of_its_own_model(tmp_path):
     assert list(config.stages.of) == ["base", "tint"]
     base = config.stages.of["base"]
     assert (base.name, base.kclips, base.batch_size) == ("demo", DEMO["kclips"], DEMO["batch_size"])
-    assert base.protocols == ("hed16/demo@1", "hfd16/demo@1")
+    assert base.protocols == ("hed16/demo@2", "hfd16/demo@2")
     assert (config.stages.of["tint"].kclips, config.stages.of["tint"].batch_size) == (0.016, 4)
     assert composed(tmp_path, "budget=paper").stages.of["base"].batch_size == 96
     # the budget of the declaring model may say otherwise, and the user's words win

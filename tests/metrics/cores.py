@@ -11,7 +11,7 @@ from vgbench.weights.record import WeightsRef
 class Brightness(FeatureExtractor):
     """Mean colours; `most` clips at a time fit into its memory."""
 
-    name = "jet"
+    name = "jet-2"
     dim = 3
     preprocess_id = "yuv601"
     weights = WeightsRef("brightness", "handcrafted")

@@ -16,7 +16,7 @@ from vgbench.metrics.energy import energy_distance
 from vgbench.metrics.evaluator import Evaluator
 from vgbench.metrics.extractors.i3d import I3D, I3DLogits
 from vgbench.metrics.extractors.inception import InceptionPool, InceptionV3
-from vgbench.metrics.extractors.jet import Jet, JetNormalizer
+from vgbench.metrics.extractors.jet import JET_2, Jet2, JetNormalizer
 from vgbench.metrics.frechet import frechet_distance
 from vgbench.metrics.protocol import get_protocol
 from vgbench.weights.record import WeightsRef
@@ -40,14 +40,14 @@ def fake_clips(n=10, seed=500):
 
 
 def jet_rows(clips):
-    return Jet.load()(torch.from_numpy(np.stack(clips))).double().numpy()
+    return Jet2.load()(torch.from_numpy(np.stack(clips))).double().numpy()
 
 
 def test_scores_are_the_statistics_of_the_features():
     real, fake, again = real_clips(), fake_clips(), real_clips(8, seed=100)
     hed, hfd, raw = Evaluator([HED, HFD, RAW]).evaluate(real, fake, again)
     rows = [jet_rows(clips) for clips in (real, fake, again)]
-    x, y, z = map(JetNormalizer.fit(rows[0]), rows)
+    x, y, z = map(JetNormalizer.fit(rows[0], JET_2), rows)
     assert hed.value == pytest.approx(energy_distance(x, y), rel=1e-12)
     assert hed.floor == pytest.approx(energy_distance(x, z), rel=1e-12)
     assert hfd.value == pytest.approx(frechet_distance(x, y), rel=1e-12)
@@ -60,9 +60,9 @@ def test_scores_are_the_statistics_of_the_features():
 
 def test_a_score_says_where_it_comes_from():
     (score,) = Evaluator([HED], device="cpu").evaluate(real_clips(), fake_clips())
-    assert (score.metric, score.protocol_id) == ("hED16", "hed16/demo@1")
+    assert (score.metric, score.protocol_id) == ("hED16", "hed16/demo@2")
     assert (score.protocol_hash, score.preprocess_id) == (HED.hash, "yuv601-l3")
-    assert (score.feature_net, score.weights_identity) == ("jet", "handcrafted")
+    assert (score.feature_net, score.weights_identity) == ("jet-2", "handcrafted")
     assert (score.n_real, score.n_fake, score.frames, score.stride) == (12, 10, 16, 1)
     assert (score.resolution, score.ddof, score.device) == ("32x32", 1, "cpu")
     assert (score.precision, score.floor) == ("fp32", None)
@@ -70,7 +70,9 @@ def test_a_score_says_where_it_comes_from():
 
 
 def test_regression_values():
-    hed, hfd = Evaluator([HED, HFD], device="cpu").evaluate(real_clips(), fake_clips())
+    protocols = [get_protocol(name) for name in ("hed16/demo@1", "hfd16/demo@1", "hed16/demo@2")]
+    hed, hfd, newer = Evaluator(protocols, device="cpu").evaluate(real_clips(), fake_clips())
+    assert newer.value == pytest.approx(0.42047516, rel=1e-4)
     assert hed.value == pytest.approx(0.28091569, rel=1e-4)
     assert hfd.value == pytest.approx(1.38505977, rel=1e-4)
     assert hed.null_mean == pytest.approx(-0.00505612, abs=1e-5)
@@ -226,15 +228,15 @@ def test_networks_share_the_pass_of_the_handcrafted_core():
 
 def test_non_finite_features_are_an_error():
     with pytest.raises(DataError, match="not finite"):
-        Evaluator([RAW], extractors={"jet": Broken()}).evaluate(real_clips(2), fake_clips(2))
+        Evaluator([RAW], extractors={"jet-2": Broken()}).evaluate(real_clips(2), fake_clips(2))
 
 
 def test_auto_goes_on_with_fewer_clips_when_memory_runs_out():
-    expected = Evaluator([RAW], extractors={"jet": Brightness()}).evaluate(
+    expected = Evaluator([RAW], extractors={"jet-2": Brightness()}).evaluate(
         real_clips(), fake_clips()
     )
     small = Brightness(most=3)
-    evaluator = Evaluator([RAW], batch_size="auto", extractors={"jet": small})
+    evaluator = Evaluator([RAW], batch_size="auto", extractors={"jet-2": small})
     assert evaluator.evaluate(real_clips(), fake_clips()) == expected
     # 12 clips, halved until they fit, and never more again
     assert small.calls == [12, 6, *[3] * 4, *[3] * 3, 1]
@@ -243,9 +245,11 @@ def test_auto_goes_on_with_fewer_clips_when_memory_runs_out():
 def test_a_batch_size_that_was_chosen_is_kept():
     net = Brightness(most=3)
     with pytest.raises(UsageError, match="out of memory with 5 clips at a time on cpu"):
-        Evaluator([RAW], batch_size=5, extractors={"jet": net}).evaluate(real_clips(), fake_clips())
+        Evaluator([RAW], batch_size=5, extractors={"jet-2": net}).evaluate(
+            real_clips(), fake_clips()
+        )
     with pytest.raises(UsageError, match="one clip does not fit"):
-        Evaluator([RAW], batch_size="auto", extractors={"jet": Brightness(most=0)}).evaluate(
+        Evaluator([RAW], batch_size="auto", extractors={"jet-2": Brightness(most=0)}).evaluate(
             real_clips(), fake_clips()
         )
 
@@ -332,11 +336,11 @@ def test_an_iterable_of_many_parts_is_read_in_one_go(monkeypatch):
     monkeypatch.setattr("vgbench.metrics.feature_pass.SHARD_ITEMS", 3)
     few = replace(RAW, n_real=None, statistic="frechet")
     assert not few.needs_rows
-    (parts,) = Evaluator([few], extractors={"jet": Brightness()}).evaluate(
+    (parts,) = Evaluator([few], extractors={"jet-2": Brightness()}).evaluate(
         iter(real_clips()), iter(fake_clips())
     )
     monkeypatch.undo()
-    (whole,) = Evaluator([few], extractors={"jet": Brightness()}).evaluate(
+    (whole,) = Evaluator([few], extractors={"jet-2": Brightness()}).evaluate(
         iter(real_clips()), iter(fake_clips())
     )
     assert (parts.n_real, parts.n_fake) == (12, 10)

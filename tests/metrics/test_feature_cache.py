@@ -43,7 +43,7 @@ class Videos:
 
 
 def evaluate(real, fake, cache, *protocols, **options):
-    extractors = {"jet": options.pop("core", None) or Brightness()}
+    extractors = {"jet-2": options.pop("core", None) or Brightness()}
     evaluator = Evaluator(protocols or [RAW], extractors=extractors, cache=cache, **options)
     return evaluator.evaluate(real.set, fake.set)
 

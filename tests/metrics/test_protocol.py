@@ -54,13 +54,17 @@ GOLDEN = {
     "hed128/vgbench@1": "c5aed771213c",
     "hed128/vgbench@2": "0e341b6b17f2",
     "hed16/demo@1": "b44117391f2a",
+    "hed16/demo@2": "05e9a9f2b811",
     "hed16/vgbench@1": "bff9a129d600",
+    "hed16/vgbench@2": "2caf99583a64",
     "hfd1/demo@1": "f586f778454b",
     "hfd1/vgbench@1": "199dec63a8ac",
     "hfd128/vgbench@1": "a9f79763c4b7",
     "hfd128/vgbench@2": "53291610c754",
     "hfd16/demo@1": "c20becd95b77",
+    "hfd16/demo@2": "2dd85405942b",
     "hfd16/vgbench@1": "e808e1e543cf",
+    "hfd16/vgbench@2": "335f23c859a4",
     "hmmd16/vgbench@1": "e55370caca25",
     "hprecision16/vgbench@1": "2352b99d220f",
     "hrecall16/vgbench@1": "65941f6c0589",
@@ -112,9 +116,11 @@ def test_protocols_are_frozen():
 
 @pytest.mark.parametrize(
     ("name", "expected"),
-    [(short, f"{short}/vgbench@1") for short in ("fvd16", "fvd128", "fid", "hed16", "hfd16")]
+    [(short, f"{short}/vgbench@1") for short in ("fvd16", "fvd128", "fid", "hed1", "hmmd16")]
+    + [(short, f"{short}/vgbench@2") for short in ("hed16", "hfd16", "hed128", "hfd128")]
     + list(ALIASES.items())
-    + [("fvd16/styleganv", "fvd16/styleganv@1"), ("hed16/demo@1", "hed16/demo@1")],
+    + [("fvd16/styleganv", "fvd16/styleganv@1"), ("hed16/demo@1", "hed16/demo@1")]
+    + [("hed16/demo", "hed16/demo@2")],
 )
 def test_names(name, expected):
     assert get_protocol(name).id == expected
@@ -309,7 +315,7 @@ def test_too_short_without_an_alternative():
     with pytest.raises(ProtocolError) as error:
         check_enough(get_protocol("hed16"), [8] * 50, dataset="tiny")
     assert str(error.value) == (
-        "protocol hed16/vgbench@1 needs >= 16 frames per real video; "
+        "protocol hed16/vgbench@2 needs >= 16 frames per real video; "
         "50 of 50 videos in 'tiny' are shorter\n"
         "  Nothing was evaluated."
     )

@@ -70,10 +70,10 @@ def test_a_seed_must_be_whole():
 
 def test_metrics_in_a_loop():
     assert text_of(UsageError, EnergyVideoDistance, "hfd16") == (
-        "protocol hfd16/vgbench@1 computes 'frechet'; EnergyVideoDistance takes energy"
+        "protocol hfd16/vgbench@2 computes 'frechet'; EnergyVideoDistance takes energy"
     )
     assert text_of(ProtocolError, EnergyVideoDistance().update, still(12), real=True) == (
-        "protocol hed16/vgbench@1 takes clips of 16 frames, got 12"
+        "protocol hed16/vgbench@2 takes clips of 16 frames, got 12"
     )
 
 

@@ -54,7 +54,7 @@ def test_numbers_are_in_the_table(run):
     with run.metrics.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     values = [value for _, value in read_checkpoint(run.best)["vgbench"]["evaluations"]]
-    assert float(rows[-1]["hed16/demo@1"]) == values[-1]
+    assert float(rows[-1]["hed16/demo@2"]) == values[-1]
     assert float(rows[-1]["best"]) == min(values)
 
 

@@ -182,12 +182,17 @@ def _weightless_families() -> Iterator[EvalProtocol]:
         yield replace(energy, metric=f"hfd{frames}", statistic="frechet")
         yield replace(_RANDOM, metric=f"rfd{frames}", frames=frames)
         yield replace(_RANDOM, metric=f"rkvd{frames}", frames=frames, statistic="mmd-poly3")
-    # `jet` does not see long loops, so since version 2 clips of 128 frames have a core that does
-    long = replace(_JET, metric="hed128", frames=128, extractor="jet-long", version=2)
-    yield long
-    yield replace(long, metric="hfd128", statistic="frechet")
-    yield replace(_JET, variant="demo", n_real=256)
-    yield replace(_JET, metric="hfd16", statistic="frechet", variant="demo", n_real=256)
+    demo = replace(_JET, variant="demo", n_real=256)
+    yield demo
+    yield replace(demo, metric="hfd16", statistic="frechet")
+    # `jet` sees neither blended frames of slow footage nor long loops; the cores of version 2 do
+    for energy in (
+        replace(_JET, extractor="jet-2", version=2),
+        replace(demo, extractor="jet-2", version=2),
+        replace(_JET, metric="hed128", frames=128, extractor="jet-long", version=2),
+    ):
+        yield energy
+        yield replace(energy, metric=f"hfd{energy.frames}", statistic="frechet")
     # Single frames: the part of `jet` that they have, chosen as for FID.
     image = replace(_JET, metric="hed1", frames=1, extractor="jet-image", real_clips="cycle-videos")
     for frames_core in (image, replace(image, metric="hfd1", statistic="frechet")):

@@ -68,10 +68,10 @@ def pyramid(clip: UInt8[Tensor, "t h w 3"], levels: int, dtype: torch.dtype) -> 
     """Returns the levels of an RGB clip; each is the one before in 2x2 means."""
     r, g, b = (rearrange(clip, "t h w c -> c t h w").to(dtype) / 255).unbind()
     y = 0.299 * r + 0.587 * g + 0.114 * b
-    planes = (y, b - y, r - y)
+    planes = torch.stack([y, b - y, r - y])
     made = [_level(*planes)]
     for _ in range(levels - 1):
-        planes = tuple(F.avg_pool2d(plane[:, None], 2)[:, 0] for plane in planes)
+        planes = F.avg_pool2d(planes, 2)
         made.append(_level(*planes))
     return made
 
@@ -182,8 +182,8 @@ def _jerk(level: Level) -> Float[Tensor, "1"]:
     """
     second = level.y.diff(n=2, dim=0)
     energies = torch.stack([second.diff(dim=0).square().mean(), second.square().mean()])
-    third, second = torch.log(energies + _JERK_FLOOR)
-    return (third - second)[None]
+    logarithms = torch.log(energies + _JERK_FLOOR)
+    return logarithms[:1] - logarithms[1:]
 
 
 def _repeats(levels: Sequence[Level]) -> Float[Tensor, "3"]:

@@ -12,7 +12,7 @@ from vgbench.types import ModelConfig, Stage
 
 # Reconstructions of clips are clips, unlike what the image GAN draws.
 _DEMO_PROTOCOLS: Mapping[str, Any] = {
-    "names": ["hed1/demo@1", "hfd1/demo@1", "hed16/demo@1"],
+    "names": ["hed1/demo@1", "hfd1/demo@1", "hed16/demo@2"],
     "watched": "hed1/demo",
 }
 
