@@ -118,6 +118,7 @@ def planned(folder, name, *command, words=()):
     return PlannedRun(Point(name, ()), config, folder / name, command)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("keep_going", [True, False])
 def test_a_failure_ends_a_sweep_or_not(tmp_path, capfd, keep_going):
     runs = [
@@ -135,6 +136,7 @@ def test_a_failure_ends_a_sweep_or_not(tmp_path, capfd, keep_going):
     assert ("done    four\n" in err) == keep_going
 
 
+@pytest.mark.slow
 def test_what_several_jobs_say_is_kept_in_files(tmp_path, capfd):
     runs = [
         planned(tmp_path, "one", "--version", words=["trainer.accelerator=cpu"]),
