@@ -44,6 +44,7 @@ def shapes():
     return vgbench.open_dataset(ShapesConfig(resolution=32, videos=24))
 
 
+@pytest.mark.slow
 def test_a_perfect_model_scores_the_floor(shapes):
     protocols = ["hed16/demo@1", "hed1/demo@1"]
     perfect = vgbench.evaluate(shapes, Dimmer(0.0), protocols)

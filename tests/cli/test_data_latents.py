@@ -17,6 +17,8 @@ from vgbench.training import latents
 from vgbench.training.artefacts import write_artefact
 from vgbench.types import VideoSpec
 
+pytestmark = pytest.mark.slow
+
 WIDTHS = {"z_dim": 8, "w_dim": 8, "channel_base": 64, "channel_max": 4}
 ENCODER = InverterOptions("wplus", 16, (1, 1, 1, 1))
 INVERSION = MODELS.get("inversion")(**WIDTHS, encoder=ENCODER)

@@ -9,6 +9,8 @@ import pytest
 
 from vgbench.data.config import CACHE_VERSION, MANIFEST
 
+pytestmark = pytest.mark.slow  # each script starts a process per run
+
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = sorted((ROOT / "experiments").rglob("*.sh"))
 PREPARED = {

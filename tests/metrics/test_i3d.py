@@ -116,6 +116,7 @@ def error(got, want):
     return ((got - want).norm() / want.norm()).item()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("frames", [9, 12])
 def test_folding_changes_rounding_only(plain, extractor, frames):
     clip = clips(4, frames=frames)
@@ -183,6 +184,7 @@ def test_unknown_resizings_are_refused():
         I3DLogits(network(), WeightsRef("i3d", "random"), preprocess="tf1")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not has_bf16(), reason="this CPU has no bf16 arithmetic")
 def test_bf16_is_close_and_says_so(extractor):
     half = I3DLogits(network(), WeightsRef("i3d", "random"), precision="bf16")
@@ -192,6 +194,7 @@ def test_bf16_is_close_and_says_so(extractor):
     assert half.precision == "bf16"
 
 
+@pytest.mark.slow
 def test_gpu_groups_do_not_depend_on_the_batch(extractor, monkeypatch):
     """Groups of a fixed size, as a GPU gets them, on the CPU."""
     batch = clips(1, 2, 3)
@@ -202,6 +205,7 @@ def test_gpu_groups_do_not_depend_on_the_batch(extractor, monkeypatch):
         assert torch.equal(extractor(clip[None])[0], feature)
 
 
+@pytest.mark.slow
 def test_the_constant_of_the_normalisations_is_an_option(tmp_path):
     torch.save(i3d_state(scales=True), tmp_path / "mine.pt")
     WeightStore(tmp_path / "w").import_weights("i3d-k400", tmp_path / "mine.pt")
@@ -212,6 +216,7 @@ def test_the_constant_of_the_normalisations_is_an_option(tmp_path):
     assert 1e-4 < error(other(clip), usual(clip)) < 1e-1
 
 
+@pytest.mark.slow
 def test_a_feature_does_not_depend_on_its_batch(extractor):
     batch = clips(1, 2)
     together = extractor(batch)

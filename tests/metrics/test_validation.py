@@ -324,6 +324,7 @@ def test_the_table_of_installed_weights_names_them(tmp_path):
     assert {row["weights"] for row in rows} == {f"other {ref.sha256}"}
 
 
+@pytest.mark.slow
 def test_weights_that_are_not_installed(tmp_path):
     done = recipe(tmp_path / "i3d", "--core", "i3d", "--weights-dir", tmp_path)
     assert done.returncode == WeightsError.exit_code

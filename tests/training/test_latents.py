@@ -60,6 +60,7 @@ def kept(tmp_path):
     return sorted((tmp_path / "artefacts").glob("latents-shapes-*"))
 
 
+@pytest.mark.slow
 def test_frames_are_encoded_once_for_many_runs(tmp_path):
     first, told = trained(tmp_path, "first", "budget.kclips=0.004")
     assert told[0] == "encoding 160 frames of 20 videos"
@@ -109,6 +110,7 @@ def test_stale_latents_end_a_run(tmp_path):
     assert status["state"] == "failed"
 
 
+@pytest.mark.slow
 def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path):
     whole, _ = trained(tmp_path, "whole", "budget.kclips=0.06")
     # Between two steps of the generator, of which there are three in this time.
@@ -146,6 +148,7 @@ def test_what_the_losses_do_not_show_is_in_the_metrics(tmp_path, monkeypatch):
         assert any(row[name] for row in rows), name
 
 
+@pytest.mark.slow
 def test_a_signal_while_frames_are_encoded_leaves_a_run_that_goes_on(tmp_path, monkeypatch):
     encoded, parts = latents.encoded, []
 

@@ -92,6 +92,7 @@ def test_another_run_trains_nothing_but_the_motion(finished):
     assert len(list((path / "artefacts").glob("latents-*"))) == 1
 
 
+@pytest.mark.slow
 def test_a_resumed_run_needs_no_artefact_of_a_stage(finished):
     path, _, _ = finished
     whole, _ = trained(path, "whole", "budget.kclips=0.016")

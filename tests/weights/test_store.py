@@ -58,6 +58,7 @@ def name_of(protocol, ref):
     return metric_name(get_protocol(protocol), ref.identity, ref.sha256)
 
 
+@pytest.mark.slow
 def test_three_layouts_give_equal_features(files, tmp_path):
     clips = torch.from_numpy(draws.video(3, 9, 20, 28))[None]
     features, refs = [], []
