@@ -79,13 +79,13 @@ def _canonical(value: Any) -> Any:
     Pickling writes an object once and then refers to it, so equal states that share other objects,
     as states that were read from a file do, make other bytes.
     """
-    if isinstance(value, str):
+    if type(value) is str:  # interning takes no subclass
         return sys.intern(value)
     if isinstance(value, dict):
         items = {_canonical(key): _canonical(item) for key, item in value.items()}
         value = copy(value)  # a `state_dict` has attributes beside its items
         value.clear()
         value.update(items)
-    elif isinstance(value, (list, tuple)):
+    elif type(value) in (list, tuple):  # a named tuple is made otherwise
         value = type(value)([_canonical(item) for item in value])
     return value
