@@ -49,7 +49,7 @@ class ContinuousVideoGAN(MotionCurveGAN):
         """Returns the untrained discriminator."""
         config = self.config
         return VideoDiscriminator(
-            config.pyramid(self.spec),
+            config.pyramid_d(self.spec),
             config.frame_fusion,
             config.c_dim,
             mbstd_group_size=config.mbstd_group_size,

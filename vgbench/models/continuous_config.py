@@ -4,12 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
-from vgbench.errors import UsageError
 from vgbench.models.style_config import StyleGANConfig
 from vgbench.nn.motion_options import DISTANCES, MotionConfig
-from vgbench.nn.stylegan2.options import FrameFusion, Pyramid
+from vgbench.nn.stylegan2.options import FrameFusion
 from vgbench.sampling import SamplingPolicy, Spans, Sparse, UniformSparse
-from vgbench.types import SampleRequest, VideoSpec
+from vgbench.types import SampleRequest
 
 SAMPLINGS = ("random", "uniform")
 MERGES = ("concat", "mean")
@@ -110,26 +109,3 @@ class ContinuousConfig(StyleGANConfig):
             max_frames=self.window,
             uniform=self.sampling == "uniform",
         )
-
-    def pyramid(self, spec: VideoSpec) -> Pyramid:
-        """Returns resolution and widths of StyleGAN2 networks for these videos.
-
-        Raises:
-            UsageError: If there are no networks for their size.
-        """
-        size = square_size(spec)
-        return Pyramid(size, spec.channels, self.channel_base, self.channel_max)
-
-
-def square_size(spec: VideoSpec) -> int:
-    """Returns the width of square videos.
-
-    Raises:
-        UsageError: If they are not square.
-    """
-    if spec.height != spec.width:
-        raise UsageError(
-            f"there are no networks for {spec.height}x{spec.width} videos, which are not square; "
-            "prepare them with --resolution R"
-        )
-    return spec.height

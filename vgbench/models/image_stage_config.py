@@ -36,6 +36,7 @@ class ImageOptions:
 
     Attributes:
         mapping_layers: Layers of the mapping network.
+        channel_base_d: `channel_base` of the discriminator; 0 for the same as the generator's.
         mbstd_group_size: Images per group of the minibatch standard deviation.
         lr_g: Adam's learning rate of the generator.
         lr_d: Adam's learning rate of the discriminator.
@@ -53,6 +54,7 @@ class ImageOptions:
     """
 
     mapping_layers: int = 8
+    channel_base_d: int = 0
     mbstd_group_size: int = 8
     lr_g: float = 0.0025
     lr_d: float = 0.0025

@@ -1,11 +1,12 @@
 """Options that all models of the StyleGAN family share; importing this does not import torch."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from vgbench.errors import UsageError
-from vgbench.types import ModelConfig
+from vgbench.nn.stylegan2.options import Pyramid
+from vgbench.types import ModelConfig, VideoSpec
 
 AUGMENTATIONS = ("none", "fixed", "ada")
 
@@ -41,6 +42,7 @@ class StyleGANConfig(ModelConfig):
         c_dim: Classes of the data, given to both networks; 0 for none.
         channel_base: Channels times resolution of the widest maps; see `channel_max`.
         channel_max: Most channels of any map.
+        channel_base_d: `channel_base` of the discriminator; 0 for the same as the generator's.
         mbstd_group_size: Clips per group of the minibatch standard deviation.
         flip: Whether half of the training clips are mirrored.
         lr_g: Adam's learning rate of the generator.
@@ -67,6 +69,7 @@ class StyleGANConfig(ModelConfig):
     c_dim: int = 0
     channel_base: int = 16384
     channel_max: int = 512
+    channel_base_d: int = 0
     mbstd_group_size: int = 4
     flip: bool = False
     lr_g: float = 0.0025
@@ -95,7 +98,7 @@ class StyleGANConfig(ModelConfig):
             self.require(name, getattr(self, name) >= 1, "expected an integer >= 1")
         for name in ("r1_interval", "ada_interval"):
             self.require(name, getattr(self, name) >= 1, "expected an integer >= 1")
-        for name in ("c_dim", "pl_interval"):
+        for name in ("channel_base_d", "c_dim", "pl_interval"):
             self.require(name, getattr(self, name) >= 0, "expected an integer >= 0")
         for name in ("lr_g", "lr_d", "ada_kclips"):
             self.require(name, getattr(self, name) > 0, "expected a float > 0")
@@ -109,6 +112,19 @@ class StyleGANConfig(ModelConfig):
         self.require("augment", self.augment in AUGMENTATIONS, known)
         due = not self.pl_weight or self.pl_interval >= 1
         self.require("pl_interval", due, f"expected steps >= 1 as pl_weight={self.pl_weight:g}")
+
+    def pyramid(self, spec: VideoSpec) -> Pyramid:
+        """Returns resolution and widths of a StyleGAN2 generator of square videos.
+
+        Raises:
+            UsageError: If there are no networks for their resolution.
+        """
+        return Pyramid(spec.height, spec.channels, self.channel_base, self.channel_max)
+
+    def pyramid_d(self, spec: VideoSpec) -> Pyramid:
+        """Returns resolution and widths of the discriminator; see `pyramid`."""
+        base = self.channel_base_d or self.channel_base
+        return replace(self.pyramid(spec), channel_base=base)
 
     def require(self, name: str, accepted: bool, expected: str) -> None:
         """Raises `UsageError` naming an option and its value unless it is accepted."""

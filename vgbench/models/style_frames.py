@@ -14,7 +14,6 @@ from vgbench.models.style_training import StyledImages, StyleGAN
 from vgbench.nn.noise import GeneratorLike, normal, uniform
 from vgbench.nn.styled_generator import StyledGenerator, mixed
 from vgbench.nn.stylegan2.image_discriminator import Discriminator
-from vgbench.nn.stylegan2.options import Pyramid
 from vgbench.sampling import Image
 from vgbench.types import SampleRequest
 
@@ -66,10 +65,7 @@ class FramesGAN(StyleGAN):
     def build_discriminator(self) -> nn.Module:
         """Returns StyleGAN2's image discriminator."""
         config = self.config
-        pyramid = Pyramid(
-            self.spec.height, self.spec.channels, config.channel_base, config.channel_max
-        )
-        group = config.mbstd_group_size
+        pyramid, group = config.pyramid_d(self.spec), config.mbstd_group_size
         return Discriminator(pyramid, config.c_dim, config.mapping_layers, group)
 
     def fakes(

@@ -8,7 +8,6 @@ from vgbench.models.stylegan2.config import StyleGAN2FramesConfig
 from vgbench.models.stylegan2.generator import Generator
 from vgbench.nn.noise import GeneratorLike
 from vgbench.nn.styled_generator import StyledGenerator
-from vgbench.nn.stylegan2.options import Pyramid
 
 
 class StyleGAN2Frames(FramesGAN):
@@ -21,8 +20,7 @@ class StyleGAN2Frames(FramesGAN):
 
     def build_generator(self) -> Generator:
         """Returns the untrained generator."""
-        config, spec = self.config, self.spec
-        pyramid = Pyramid(spec.height, spec.channels, config.channel_base, config.channel_max)
+        config, pyramid = self.config, self.config.pyramid(self.spec)
         sizes = (config.z_dim, config.c_dim, config.w_dim, config.mapping_layers)
         return Generator(pyramid, *sizes, config.use_noise)
 

@@ -23,7 +23,6 @@ from vgbench.nn.encoder.inversion import WEncoder
 from vgbench.nn.encoder.latent_space import LatentSpace
 from vgbench.nn.motion import MotionEncoder
 from vgbench.nn.noise import GeneratorLike, normal, seeded_generator
-from vgbench.nn.stylegan2.options import Pyramid
 from vgbench.types import SampleRequest, VideoSpec
 
 # Random styles by which the directions of `encoder.pca` are found, per direction.
@@ -70,8 +69,7 @@ class StyleInV(MotionCurveGAN, Animator):
 
     def build_discriminator(self) -> nn.Module:
         """Returns the untrained discriminator."""
-        config, spec = self.config, self.spec
-        pyramid = Pyramid(spec.height, spec.channels, config.channel_base, config.channel_max)
+        config, pyramid = self.config, self.config.pyramid_d(self.spec)
         return build_discriminator(config.disc, config.sparse, pyramid, config.mbstd_group_size)
 
     def train(self, mode: bool = True) -> "StyleInV":

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
-from vgbench.models.continuous_config import PACES, TINY, ContinuousConfig, square_size
+from vgbench.models.continuous_config import PACES, TINY, ContinuousConfig
 from vgbench.models.style_config import AUGMENTATIONS, StyleGANConfig
 from vgbench.models.stylesv.options import MotionFusion
 from vgbench.nn.stylegan3.options import LayerSchedule, config_r
@@ -113,7 +113,7 @@ class StyleSVConfig(ContinuousConfig):
             UsageError: If there are no networks for the resolution.
         """
         widths = (self.channel_base, self.channel_max, self.num_layers)
-        schedule = LayerSchedule(square_size(spec), spec.channels, *widths, margin=self.margin)
+        schedule = LayerSchedule(spec.height, spec.channels, *widths, margin=self.margin)
         return config_r(schedule) if self.layers == "R" else schedule
 
     def stages(self) -> tuple[Stage, ...]:
