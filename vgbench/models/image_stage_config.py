@@ -20,14 +20,17 @@ TINY: Mapping[str, Any] = {
     "channel_max": 64,
     "image": {"mapping_layers": 2, "mbstd_group_size": 4, "style_mixing": 0.0},
 }
-# ... and how its stage is trained in minutes.
+# ... and how its stage is trained in minutes. Without path lengths and mixing, a motion through its
+# styles changes the background more.
 DEMO_IMAGE: Mapping[str, Any] = {
-    "pl_weight": 0.0,
-    "pl_interval": 0,
+    "style_mixing": 0.9,
+    "pl_weight": 2.0,
+    "pl_interval": 8,
     "augment": "none",
     "r1_gamma": 0.1,
-    "ema_kclips": 0.5,
+    "ema_kclips": 3.0,
 }
+DEMO_STAGES: Mapping[str, Any] = {"image": {"kclips": 50.0}}
 
 
 @dataclass(frozen=True)

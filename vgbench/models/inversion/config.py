@@ -5,7 +5,13 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from vgbench.errors import UsageError
-from vgbench.models.image_stage_config import DEMO_IMAGE, TINY, ImageOptions, image_stage
+from vgbench.models.image_stage_config import (
+    DEMO_IMAGE,
+    DEMO_STAGES,
+    TINY,
+    ImageOptions,
+    image_stage,
+)
 from vgbench.models.inverter_config import InversionLossOptions, InverterOptions
 from vgbench.models.style_config import IMAGE_PROTOCOLS
 from vgbench.types import ModelConfig, Stage
@@ -68,6 +74,7 @@ class InversionConfig(ModelConfig):
                 "flip": False,
             },
             "protocol": _DEMO_PROTOCOLS,
+            "stages": DEMO_STAGES,
             "budget": {"batch_size": 16, "kclips": 30.0},
         },
         "short": {

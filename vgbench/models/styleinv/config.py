@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from vgbench.errors import UsageError
-from vgbench.models.image_stage_config import DEMO_IMAGE, TINY, ImageOptions
+from vgbench.models.image_stage_config import DEMO_IMAGE, DEMO_STAGES, TINY, ImageOptions
 from vgbench.models.inverter_config import (
     InversionLossOptions,
     InverterOptions,
@@ -84,15 +84,21 @@ class StyleInVConfig(StyleGANConfig):
                 "inversion": {"latent_reg": 1.0},
                 "inversion_lr": 0.001,
                 "flip": False,
+                "channel_base_d": 2048,
                 "lr_g": 0.001,
-                "lr_d": 0.001,
+                "r1_gamma": 1.0,
                 "augment": "none",
-                "ema_kclips": 0.5,
+                "ema_kclips": 3.0,
+                "style": {"lr_mult": 1.0},
+                "disc": {"kind": "digan"},
+                # More of it and nothing moves, less and backgrounds change.
+                "loss": {"w_reg": 0.15},
                 # Shapes change direction within a few frames.
                 "motion": {"distance": 4, "min_period": 8, "max_period": 64},
                 "sparse": {"clip": 32, "max_dist": 16},
             },
-            "budget": {"batch_size": 8, "kclips": 30.0},
+            "stages": DEMO_STAGES,
+            "budget": {"batch_size": 8, "kclips": 12.0},
         },
         "short": {
             "model": {

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from vgbench.errors import UsageError
-from vgbench.models.image_stage_config import DEMO_IMAGE, TINY, ImageOptions
+from vgbench.models.image_stage_config import DEMO_IMAGE, DEMO_STAGES, TINY, ImageOptions
 from vgbench.models.inverter_config import (
     InversionLossOptions,
     InverterOptions,
@@ -92,6 +92,7 @@ class StyleVideoGANConfig(ModelConfig):
                 "videos": 2000,
                 "report_kclips": 16.0,
             },
+            "stages": DEMO_STAGES,
             "budget": {
                 "batch_size": 32,
                 "kclips": 96.0,
