@@ -43,6 +43,7 @@ def trained(name, folder, *words, resume=False):
     fit(compose(words, folder.path / "data"), folder, words, Listener(), resume=resume)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_a_resumed_run_equals_an_uninterrupted_one(name, tmp_path):
     whole, parts = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "parts")
