@@ -41,7 +41,7 @@ def test_the_stage_that_a_discriminator_is_copied_from_has_its_widths():
 def test_the_image_gan_of_styleinv_has_its_own(tmp_path):
     config = small("styleinv", tmp_path, "model.image.channel_base_d=1024")
     assert config.stages()[0].config.channel_base_d == 1024
-    assert config.channel_base_d == 2048
+    assert config.channel_base_d == 0
 
 
 def test_a_negative_one_is_refused():

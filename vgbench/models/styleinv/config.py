@@ -84,7 +84,6 @@ class StyleInVConfig(StyleGANConfig):
                 "inversion": {"latent_reg": 1.0},
                 "inversion_lr": 0.001,
                 "flip": False,
-                "channel_base_d": 2048,
                 "lr_g": 0.001,
                 "r1_gamma": 1.0,
                 "augment": "none",
