@@ -2,6 +2,7 @@
 
 import json
 import os
+import runpy
 import shutil
 import signal
 import socket
@@ -15,6 +16,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+import vgbench
 from tests.staged.config import registered
 from tests.training.test_fit import StopAfter, assert_same_checkpoint, states_equal
 from vgbench.config.compose import compose
@@ -46,6 +48,7 @@ WORDS = [
     "stages.base.batch_size=4",
     "stages.tint.kclips=0.008",
 ]
+UNTRAINED = Path(vgbench.__file__).parents[1] / "experiments" / "untrained.py"
 STAGES = ("01-base", "02-tint", None)
 
 
@@ -108,6 +111,20 @@ def status(path):
 def only(name, act):
     """Returns what to do before a training: `act`, if it is that of the class `name`."""
     return lambda plan: act(plan) if type(plan.model).__name__ == name else None
+
+
+def test_the_untrained_model_is_not_the_one_that_stages_leave(whole, capsys):
+    recipe = runpy.run_path(str(UNTRAINED))
+    run = RunFolder.open(whole / "first", writes=False)
+    first, own, drawn = (model.sampler for model in recipe["variants"](run).values())
+    start = load_model(run.path / "checkpoints" / "kclip-00000.000.ckpt").sampler
+    assert states_equal(first.state_dict(), start.state_dict())
+    assert states_equal(own.state_dict(), drawn.state_dict())
+    assert not states_equal(first.state_dict(), own.state_dict())
+    assert recipe["main"]([str(run.path)]) == 3  # 16x16 is too small
+    said = capsys.readouterr()
+    assert not said.out
+    assert said.err.startswith("error: jet-2 with 3 levels needs frames of 28x28 pixels")
 
 
 def test_stages_run_in_their_order_and_are_runs_themselves(whole, heard_first):
