@@ -85,7 +85,6 @@ class StyleInVConfig(StyleGANConfig):
                 "inversion_lr": 0.001,
                 "flip": False,
                 "lr_g": 0.001,
-                "lr_d": 0.001,
                 "r1_gamma": 1.0,
                 "augment": "none",
                 "ema_kclips": 3.0,
@@ -98,11 +97,11 @@ class StyleInVConfig(StyleGANConfig):
                 "loss": {"w_reg": 0.15},
                 # Shapes change direction within a few frames. With a kernel of 1, control points
                 # differ between videos from the first on.
-                "motion": {"distance": 16, "kernel": 1, "min_period": 8, "max_period": 64},
+                "motion": {"distance": 4, "kernel": 1, "min_period": 8, "max_period": 64},
                 "sparse": {"clip": 32, "max_dist": 16},
             },
             "stages": DEMO_STAGES,
-            "budget": {"batch_size": 8, "kclips": 24.0},
+            "budget": {"batch_size": 8, "kclips": 18.0},
         },
         "short": {
             "model": {
