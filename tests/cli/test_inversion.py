@@ -21,6 +21,7 @@ WORDS = [
     "model.channel_base=128",
     "model.channel_max=8",
     "model.encoder.base_width=16",
+    "model.encoder.pca=8",
     "model.motion.z_dim=8",
     "model.motion.v_dim=8",
     "model.motion.frequencies=4",
