@@ -66,12 +66,12 @@ def main(words: list[str] | None = None) -> int:
         real = [torch.from_numpy(source.read(i, np.arange(FRAMES))) for i in numbers]
         normalise = JetNormalizer.fit(features(iter(real)), JET_2)
         against = normalise(features(iter(real[: options.clips])))
-        edges = np.cumsum([0, *JET_2.sizes(3)])
+        edges, whole = np.cumsum([0, *JET_2.sizes(3)]), len(BLOCKS) ** 0.5
+        parts = [(0, edges[-1], 1.0), *((i, j, whole) for i, j in pairwise(edges))]
         print(f"| videos | all | {' | '.join(BLOCKS)} |\n|{'---|' * (len(BLOCKS) + 2)}")
         for run in options.runs:
             for name, found in compared(run, real[options.clips :]):
-                rows, whole = normalise(found), len(BLOCKS) ** 0.5
-                parts = [(0, edges[-1], 1.0), *((i, j, whole) for i, j in pairwise(edges))]
+                rows = normalise(found)
                 each = [energy_distance(against[:, i:j] * s, rows[:, i:j] * s) for i, j, s in parts]
                 print(f"| {name} | {' | '.join(f'{d:.3f}' for d in each)} |", flush=True)
     except VGBenchError as error:
